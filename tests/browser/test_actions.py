@@ -210,10 +210,32 @@ def test_a_running_job_is_cancelled(page: Page, site: Site) -> None:
     expect(page.locator("#job-j1")).to_contain_text("Cancelled by local.")
 
 
-def test_a_manager_that_does_not_answer_is_said(page: Page, site: Site, seen: Seen) -> None:
-    """Whether the action was carried out is not known then."""
-    dialog = opened(page, "Drain: gcp/europe-west1")
+def test_a_form_stays_when_the_manager_does_not_answer(page: Page, site: Site, seen: Seen) -> None:
+    """Whether it was carried out is not known then. The form can be sent again, and has its version."""
+    dialog = opened(page, "Weight: the weight of gcp/europe-west1")
+    dialog.get_by_label("New weight").fill("4")
     site.stop()
-    dialog.get_by_role("button", name="Drain gcp/europe-west1").click()
-    notice(page, "The manager did not answer.")
+    for _ in range(2):
+        dialog.get_by_role("button", name="Set the weight").click()
+        expect(dialog.get_by_role("alert")).to_have_count(1)
+        expect(dialog.get_by_role("alert")).to_contain_text("it is not known whether this was done")
+        expect(dialog.get_by_role("button", name="Set the weight")).to_be_enabled()
+    assert accessibility(page, "dialog") == []
+    site.start()
+    expect(page.locator("#lost")).to_be_hidden()
+    dialog.get_by_role("button", name="Set the weight").click()
+    notice(page, "Queued: Set the weight of gcp/europe-west1, weight 4.")
+    assert len(site.jobs.submitted) == 1
+    seen.complaints.clear()
+
+
+def test_a_dialog_that_cannot_be_had_is_said(page: Page, site: Site, seen: Seen) -> None:
+    """In sight, wherever the page is scrolled to, and also when the connection is back."""
+    site.stop()
+    page.get_by_role("button", name="Drain: gcp/europe-west1").click()
+    notice(page, "The manager did not answer, and nothing was changed.")
+    expect(page.locator("#notice")).to_be_in_viewport()
+    site.start()
+    expect(page.locator("#lost")).to_be_hidden()
+    notice(page, "The manager did not answer, and nothing was changed.")
     seen.complaints.clear()

@@ -132,7 +132,9 @@ def section(picture: Picture | None) -> Node:
     if picture is None:
         return _section(())
     silent = [words.router_name(each) for each in picture.routers if each.problem]
-    missing = f"Without what {words.names(silent)} counts now: it does not answer the manager."
+    many = len(silent) > 1
+    said = f"{'count' if many else 'counts'} now: {'they do' if many else 'it does'} not answer the manager"
+    missing = f"Without what {words.names(silent)} {said}."
     minutes = tuple(words.complete(picture.minutes, picture.at))
     return [silent and p(".quiet")[missing], _section(minutes)]
 

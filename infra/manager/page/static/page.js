@@ -20,7 +20,7 @@
     const at = new Date(heard).toISOString().slice(11, 19);
     by("lost-text").textContent = lost
       ? `Disconnected from the manager. What you see is from ${at} UTC. Trying to reconnect.` : "";
-    if (!lost) say("Connected again.");
+    if (!lost && !by("notice").textContent) say("Connected again."); // what is said already stays
   };
   const alive = () => { heard = Date.now(); root.dataset.live = "yes"; show(false); };
 
@@ -49,6 +49,15 @@
     else htmx.trigger(stream, "connect");
   }, 1000);
 
+  const doubt = (form) => { // it may have been carried out; the form keeps what was entered
+    const said = document.createElement("p");
+    said.className = "error";
+    said.setAttribute("role", "alert");
+    said.textContent = "The manager did not answer, so it is not known whether this was done. "
+      + "Look at the jobs and the targets before you send it again.";
+    form.querySelector(".error[role=alert]")?.remove();
+    form.prepend(said);
+  };
   document.addEventListener("htmx:after:swap", (event) => {
     if (event.detail.ctx.sourceElement.matches("main .action")) dialog.showModal();
   });
@@ -61,9 +70,11 @@
     say(JSON.parse(ctx.text).detail);
   });
   document.addEventListener("htmx:error", (event) => {
-    if (event.detail.ctx?.sourceElement === stream) return;
+    const source = event.detail.ctx?.sourceElement;
+    if (source === stream) return;
+    if (source?.matches("form[hx-post]")) return doubt(source);
     dialog.close();
-    say("The manager did not answer. Nothing is known of what you asked for; look at the jobs.");
+    say("The manager did not answer, and nothing was changed. Try again when the page is connected.");
   });
   document.addEventListener("done", (event) => { dialog.close(); say(event.detail.text); });
   dialog.addEventListener("click", (event) => { if (event.target.closest(".close")) dialog.close(); });
