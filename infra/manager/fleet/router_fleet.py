@@ -5,6 +5,7 @@ Rules
   answer, and a router whose answer is late is not asked again before it ended.
 - Whatever goes wrong becomes a problem of the picture, and the loops go on.
 - Routers are asked often while a picture is watched, and rarely otherwise: each question to a function costs.
+  So are the stack config and the outputs, and a change of theirs is a new picture at once.
 - What a router has been told is shown at once: what drains, and its strategy. Another instance of it may
   answer, which follows with its next request.
 - A listener gets the newest picture and skips the ones in between; nothing is queued for it.
@@ -47,7 +48,7 @@ FIRST_S: Final = 1.0
 # `skyfleet top` and scripts ask for the picture again and again.
 POLLED_S: Final = 3.0
 NO_ANSWER_YET: Final = "no answer yet"
-# The stack config and the outputs are files, but the outputs of a real stack are a call of Pulumi.
+# The stack config and the outputs are files; the outputs of a real stack are kept by their source for longer.
 STATE_S: Final = 2.0
 
 
@@ -193,12 +194,15 @@ class RouterFleet:
             self._keep_tasks(self._outputs)
             if self._outputs is None:
                 self._publish()
-            await asyncio.sleep(STATE_S)
+            await self._pause_until_woken(WATCHED_S if self._is_watched else STATE_S)
 
     async def _read_state(self) -> None:
+        before = self._desired, self._deployed
         self._desired = await asyncio.to_thread(self.sources.desired)
         self._outputs = await asyncio.to_thread(self.sources.outputs)
         self._deployed = await asyncio.to_thread(self.sources.deployed, self._outputs)
+        if (self._desired, self._deployed) != before:
+            self._answered.set()
 
     def _keep_tasks(self, outputs: Outputs | None) -> None:
         urls = outputs.router_urls if outputs else []
@@ -255,8 +259,11 @@ class RouterFleet:
     async def _pause(self) -> None:
         """Until the next question; a new watcher or a change by this manager ends it at once."""
         watched_s = CHANGED_S if time.monotonic() - self._changed_at < FOLLOWED_S else WATCHED_S
+        await self._pause_until_woken(watched_s if self._is_watched else ALONE_S)
+
+    async def _pause_until_woken(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), watched_s if self._is_watched else ALONE_S)
+            await asyncio.wait_for(self._woken.wait(), seconds)
 
     async def _follow_answers(self) -> None:
         """Fold the newest answers a moment after each, and once a second."""

@@ -203,6 +203,25 @@ async def test_a_removed_router_is_asked_no_more() -> None:
         assert [one.url for one in (await until(fleet, 1)).routers] == [URLS[0]]
 
 
+async def test_a_change_of_the_config_is_a_new_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while the routers hang."""
+    monkeypatch.setattr(router_fleet, "STATE_S", 1e6)
+    world = World()
+    versions = ["v"]
+    fleet = RouterFleet(replace(world.sources(), desired=lambda: Desired(versions[-1])))
+    async with fleet.running():
+        pictures = fleet.pictures()
+        assert (await anext(pictures)).version == "v"
+        monkeypatch.setattr(router_fleet, "WATCHED_S", 0.01)
+        fleet.picture()
+        world.hanging = {*URLS}
+        versions.append("w")
+        async for picture in pictures:
+            if picture.version == "w":
+                break
+        world.release.set()
+
+
 async def test_an_unknown_target_cannot_drain() -> None:
     """The error names those that can."""
     async with started(World()) as fleet:
