@@ -63,6 +63,7 @@ from skyfleet.asgi import (
 )
 from skyfleet.cors import READABLE
 from skyfleet.http1.direct import Begin, ClientResponse
+from skyfleet.http1.head import REFUSED_METHODS
 from skyfleet.objects import Bucket, CloudBucket
 
 if TYPE_CHECKING:
@@ -199,6 +200,8 @@ class App:
                 await self._preflight(scope, headers, arrival, receive, send)
             else:
                 arrival.drop = self._admit(headers, fields)
+                if scope["method"] in REFUSED_METHODS:
+                    raise CallerError(501, "not-implemented", f"{scope['method']} is not served here.")
                 check_request(scope["method"], target, headers)
                 outbox, grow = server.Outbox(), partial(arrival.grow, self.bodies)
                 body = await read_body(fields.get(b"content-length"), receive, grow=grow)

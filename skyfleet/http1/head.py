@@ -29,10 +29,16 @@ MAX_LINE: Final = 16_384
 MAX_HEAD: Final = 65_536
 # HAProxy's limit is 101, that of hyper, which the Lambda Web Adapter is made of, 100.
 MAX_FIELDS: Final = 100
-# An agent also gets what its router and two front ends add. Without this margin, a request that a router
+# A platform adds fields of its own to a client's: on AWS two of them are JSON documents of a kilobyte.
+PLATFORM_FIELDS: Final = 28
+PLATFORM_BYTES: Final = 8_192
+# An agent also gets what its router and another platform add. Without this margin, a request that a router
 # accepts would be refused behind it.
 MARGIN_FIELDS: Final = 50
 MARGIN_BYTES: Final = 16_384
+# One asks for a tunnel, the other for a copy of the fields, which credentials of the platform are among.
+REFUSED_METHODS: Final = frozenset({"CONNECT", "TRACE"})
+_REFUSED: Final = frozenset(method.encode() for method in REFUSED_METHODS)
 # `RequestHead.length` of a body in the chunked coding.
 CHUNKED: Final = -1
 
@@ -102,7 +108,7 @@ def parse_request(head: bytes, *, routed: bool = False) -> RequestHead:
         _refuse_repeated(fields)
     if target[:1] != b"/":
         target = _path(target, by_name)
-    if method in (b"CONNECT", b"TRACE"):
+    if method in _REFUSED:
         raise MalformedMessage(f"The method {method.decode()} is not served here.", 501, "not-implemented")
     if b"host" not in by_name:
         if minor == b"1":
@@ -192,7 +198,7 @@ def _fields(head: bytes, lines: bytes, *, routed: bool = False) -> list[Header]:
 
 
 def _check_limits(head: bytes, *, routed: bool) -> None:
-    most_fields, most = MAX_FIELDS, MAX_HEAD
+    most_fields, most = MAX_FIELDS + PLATFORM_FIELDS, MAX_HEAD + PLATFORM_BYTES
     if routed:
         most_fields, most = most_fields + MARGIN_FIELDS, most + MARGIN_BYTES
     lines = head.split(b"\r\n")

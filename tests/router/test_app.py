@@ -12,6 +12,7 @@ import pytest
 from router.app import App, create
 from router.core.errors import SettingsError
 from skyfleet.asgi import Message
+from tests.asgi import call
 from tests.router.snapshots import PATH, send, snapshot
 from tests.router.support import (
     API_KEY,
@@ -151,6 +152,15 @@ async def test_unsigned_wrongly_signed_late_and_replayed_snapshots_are_all_the_s
         assert {reply.status_code for reply in refused} == {401}
         assert len({reply.content for reply in refused}) == 1
         assert refused[0].json()["error"]["code"] == "unauthorized"
+
+
+@pytest.mark.parametrize("method", ["CONNECT", "TRACE"])
+async def test_no_server_in_front_brings_a_method_that_is_not_served(method: str) -> None:
+    """As the router's own server does; Azure's host passes on each method (RFC 9110, section 9.3.8)."""
+    async with upstream(ok) as up:
+        reply = await call(App(settings([up.url])), method, "/invoke")
+        assert (reply.status, reply.json["error"]["code"]) == (501, "not-implemented")
+        assert up.received == []
 
 
 async def test_a_body_above_six_megabytes_is_refused_before_it_is_read() -> None:

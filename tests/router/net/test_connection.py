@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from router.net.connection import Connection
 from router.net.errors import TransportError
 from skyfleet.asgi import Header
-from skyfleet.http1.head import MARGIN_FIELDS, MAX_FIELDS, ResponseHead
+from skyfleet.http1.head import MARGIN_FIELDS, MAX_FIELDS, PLATFORM_FIELDS, ResponseHead
 
 pytestmark = pytest.mark.pure
 
@@ -167,7 +167,7 @@ WRONG = [
     OK + b"transfer-encoding: chunked\r\n\r\n0\r\nx : 1\r\n\r\n",
     b"HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
     OK + b"x: %b\r\n\r\n" % (b"a" * 70_000),
-    OK + b"x: 1\r\n" * (MAX_FIELDS + MARGIN_FIELDS + 1) + b"\r\n",
+    OK + b"x: 1\r\n" * (MAX_FIELDS + PLATFORM_FIELDS + MARGIN_FIELDS + 1) + b"\r\n",
     b"HTTP/1.1 102 Wait\r\n\r\n" * 101,
     b"HTTP/1.1 103 Hints\r\nlink: %b\r\n\r\n" % (b"a" * 8_000) * 9,
 ]

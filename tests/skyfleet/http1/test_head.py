@@ -11,6 +11,8 @@ from skyfleet.http1.head import (
     MAX_FIELDS,
     MAX_HEAD,
     MAX_LINE,
+    PLATFORM_BYTES,
+    PLATFORM_FIELDS,
     check_beginning,
     parse_request,
     parse_response,
@@ -107,6 +109,9 @@ def test_a_default_port_may_be_left_out_of_an_absolute_target_or_of_its_host(
         parse_request(head)
 
 
+# Of a client's request, with what its platform adds.
+MOST_FIELDS = MAX_FIELDS + PLATFORM_FIELDS
+MOST_BYTES = MAX_HEAD + PLATFORM_BYTES
 REFUSED = [
     (400, (b"GET /", b"Host: a")),
     (400, (b"GET  / HTTP/1.1", b"Host: a")),
@@ -159,8 +164,8 @@ REFUSED = [
     (501, (b"POST / HTTP/1.1", b"Host: a", b"Transfer-Encoding: identity")),
     (501, (b"POST / HTTP/1.1", b"Host: a", b"Transfer-Encoding: \x0bchunked")),
     (431, (b"GET / HTTP/1.1", b"Host: a", b"X: " + b"a" * MAX_LINE)),
-    (431, (b"GET / HTTP/1.1", b"Host: a", *[b"X: a"] * MAX_FIELDS)),
-    (431, (b"GET / HTTP/1.1", b"Host: a", *[b"X: " + b"a" * 10_000] * (MAX_HEAD // 10_000 + 1))),
+    (431, (b"GET / HTTP/1.1", b"Host: a", *[b"X: a"] * MOST_FIELDS)),
+    (431, (b"GET / HTTP/1.1", b"Host: a", *[b"X: " + b"a" * 10_000] * (MOST_BYTES // 10_000 + 1))),
     (414, (b"GET /" + b"a" * MAX_LINE + b" HTTP/1.1", b"Host: a")),
 ]
 
@@ -176,10 +181,10 @@ def test_a_request_is_refused(status: int, each: tuple[bytes, ...]) -> None:
 
 def test_what_a_router_accepts_is_accepted_behind_it() -> None:
     """With the fields that the router and the front ends before router and agent add."""
-    largest = [b"GET / HTTP/1.1", b"Host: a", *[b"X: a"] * (MAX_FIELDS - 1)]
+    largest = [b"GET / HTTP/1.1", b"Host: a", *[b"X: a"] * (MOST_FIELDS - 1)]
     assert parse_request(lines(*largest))
     longer = [*largest, *[b"Y: b"] * MARGIN_FIELDS]
-    assert len(parse_request(lines(*longer), routed=True).fields) == MAX_FIELDS + MARGIN_FIELDS
+    assert len(parse_request(lines(*longer), routed=True).fields) == MOST_FIELDS + MARGIN_FIELDS
     check_beginning(lines(*longer), routed=True)
     for refused, routed in ((longer, False), ([*longer, b"Z: c"], True)):
         with pytest.raises(MalformedMessage):
@@ -197,7 +202,7 @@ def test_the_beginning_of_a_head_is_refused_as_soon_as_it_cannot_become_one() ->
         (505, b"PRI * HTTP/2.0\r\n"),
         (414, b"GET /" + b"a" * MAX_LINE),
         (431, b"GET / HTTP/1.1\r\nX: " + b"a" * MAX_LINE),
-        (431, b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * (MAX_FIELDS + 2)),
+        (431, b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * (MOST_FIELDS + 2)),
     ):
         with pytest.raises(MalformedMessage) as refused:
             check_beginning(bad)
