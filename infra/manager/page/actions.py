@@ -21,13 +21,13 @@ from starlette.routing import BaseRoute, Route
 
 from infra.manager.access.gate import Principal
 from infra.manager.access.tokens import LOCAL, Role
+from infra.manager.bodies import content
 from infra.manager.errors import (
     BadRequest,
     Conflict,
     Forbidden,
     ManagerError,
     NotFound,
-    TooLarge,
     Unavailable,
 )
 from infra.manager.fleet.picture import Picture, TargetView
@@ -35,7 +35,6 @@ from infra.manager.jobs.model import Change, Job
 from infra.manager.page import dialogs, jobs, words
 from infra.manager.services import Fleet, Jobs
 
-MAX_FORM = 16 * 1024
 MAX_FIELDS = 30
 NO_STORE = {"cache-control": "no-store"}
 # After these another try may help: with other values, or with a look at what has changed.
@@ -147,12 +146,8 @@ class Actions:
 
 
 async def _form(request: Request) -> Fields:
-    """The fields of a form that are not empty. Raises TooLarge, BadRequest."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_FORM:
-            raise TooLarge(f"A form has at most {MAX_FORM} bytes.")
+    """The fields of a form that are not empty. Raises TooLarge, SlowRequest, BadRequest."""
+    body = await content(request)
     try:
         return dict(parse_qsl(body.decode(), strict_parsing=bool(body), max_num_fields=MAX_FIELDS))
     except ValueError as error:

@@ -9,11 +9,16 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import requests
 
+from infra.manager import bodies
+from infra.manager.access.audited import AuditedFleet, AuditedJobs
+from infra.manager.app import create_app
+from infra.manager.page.routes import routes
 from infra.manager.server import Protocol, listening, single
 from infra.manager.stream import Listeners
 from infra.operations.errors import CommandFailed
@@ -61,7 +66,7 @@ def stream(one: Running) -> socket.socket:
 
 
 def read_reply(connection: socket.socket) -> bytes:
-    """One reply with a content-length."""
+    """One reply with a content-length; its head."""
     reply = b""
     while b"\r\n\r\n" not in reply:
         reply += (got := connection.recv(1))
@@ -119,6 +124,22 @@ def test_a_client_without_a_head_is_cut_off(tmp_path: Path) -> None:
         slow.sendall(b"GET /health HTTP/1.1\r\nhos")
         with contextlib.suppress(ConnectionResetError):
             assert slow.recv(100) == b""
+
+
+@pytest.mark.parametrize("path", ["/api/drain", "/login", "/action/drain"])
+def test_a_body_that_does_not_come_ends_the_request(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """408, and the place of the connection is free for another."""
+    monkeypatch.setattr(bodies, "ARRIVAL_S", 0.05)
+    setup = Setup(tmp_path)
+    page = routes(AuditedFleet(setup.fleet), AuditedJobs(setup.jobs), stack="local")
+    setup.app = create_app(replace(setup.parts, page=page))
+    media = "application/json" if path.startswith("/api") else "application/x-www-form-urlencoded"
+    head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {media}\r\ncontent-length: 9\r\n\r\n"
+    with running(tmp_path, setup) as one, one.connect() as slow:
+        slow.sendall(head.encode())
+        assert read_reply(slow).startswith(b"HTTP/1.1 408 ")
 
 
 def test_a_request_beyond_the_connections_is_told_so(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from htpy import fragment
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from infra.manager import bodies
 from infra.manager.errors import Conflict, ManagerError, NotFound, Unavailable
 from infra.manager.jobs.model import Change, Job, State
 from infra.manager.page import dialogs, words
-from infra.manager.page.actions import MAX_FORM
 from infra.manager.page.routes import routes
 from tests.infra.manager.page.fakes import NOW, ScriptedFleet, ScriptedJobs, change, healthy
 from tests.infra.manager.page.markup import against_policy, parse
@@ -182,7 +182,7 @@ def test_what_another_try_cannot_mend_leads_nowhere(page: Page) -> None:
 
 def test_a_form_is_bounded(page: Page) -> None:
     """In bytes and in fields; one that is no form is told too."""
-    assert "at most 16384 bytes" in said(page.send("weight", target="x" * MAX_FORM))
+    assert "at most 16384 are read" in said(page.send("weight", target="x" * bodies.MOST_BYTES))
     assert "cannot be read" in said(page.send("weight", **{f"f{number}": "1" for number in range(40)}))
     assert "cannot be read" in said(page.post("weight", b"\xff=1"))
 
