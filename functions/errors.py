@@ -2,19 +2,19 @@
 
     FunctionError                     status, code, message: the whole of an error response
     ├── CallerError                   the request is wrong
-    │   ├── BadJson            400 bad-json
-    │   ├── BadRequest         400 bad-request
-    │   ├── UnsupportedParameter   400 unsupported_parameter    OpenAI's code
-    │   ├── UnknownPath        404 not-found
-    │   ├── UnknownModel       404 model_not_found      OpenAI's code
-    │   ├── WrongMethod        405 method-not-allowed
-    │   └── TooLarge           413 too-large
-    ├── AgentFailed            500 agent-failed     the user's agent raised an exception
-    ├── ModelFailed            502 model-failed     the model behind the agent did not answer as it should
-    ├── StartupFailed      503 startup-failed       the lifespan startup of the user's application failed
-    ├── InstanceDraining   503 draining             this instance of the function ends
-    └── SetupError             500 setup            the deployment is wrong; raised before any request
-        └── AgentNotLoaded     500 agent-not-loaded skyfleet:agent names nothing that can run
+    │   ├── BadJson                   400 bad-json
+    │   ├── BadRequest                400 bad-request
+    │   ├── UnsupportedParameter      400 unsupported_parameter (OpenAI's code)
+    │   ├── UnknownPath               404 not-found
+    │   ├── UnknownModel              404 model_not_found (OpenAI's code)
+    │   ├── WrongMethod               405 method-not-allowed
+    │   └── TooLarge                  413 too-large
+    ├── AgentFailed                   500 agent-failed: the user's agent raised an exception
+    ├── ModelFailed                   502 model-failed: the model behind the agent did not answer well
+    ├── StartupFailed                 503 startup-failed: the lifespan startup of an application failed
+    ├── InstanceDraining              503 draining: this instance of the function ends
+    └── SetupError                    500 setup: the deployment is wrong; raised before any request
+        └── AgentNotLoaded            500 agent-not-loaded: skyfleet:agent names nothing that can run
 
 The failures of a model are in functions/demo/model_errors.py.
 `skyfleet.signing.Unauthorized` (401) and `KeysError` are not in this tree, since routers carry them too.

@@ -8,7 +8,7 @@ Rules
 - A preflight needs no key, since a browser never sends credentials with it (fetch.spec.whatwg.org, section
   "CORS-preflight fetch"). The agent answers it, since only its application knows the origins that it serves,
   or the router, if the config names them (`router.cors`).
-  A request without a key is a preflight only if it has that form and no credentials. Of its fields the agent
+- A request without a key is a preflight only if it has that form and no credentials. Of its fields the agent
   gets those that browsers send, so it brings neither options for the router nor anything that costs.
 - What a request without a key meets is no evidence of a target's health (`router.proxy.attempt`).
 """

@@ -4,8 +4,8 @@
 
 Rules
 - The application is called in process, as the server on AWS and Google calls it; the upstream is another
-  process. So what is
-  counted is the router with its upstream client and the event loop's part of it, without any server.
+  process. So what is counted is the router with its upstream client and the event loop's part of it, without
+  any server.
 - Every call that cProfile sees counts: Python functions, and those of C that Python code calls. What the same
   loop takes for an application that answers at once is subtracted.
 - Connections are open and the router has learned before the count begins. The count hardly varies: it needs
