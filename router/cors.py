@@ -54,15 +54,20 @@ class CorsFields(dict[bytes, tuple[Header, ...]]):
         origin = fields[b"origin"]
         shown = self[origin]
         if shown == (_VARY,):
-            raise CallerError(
-                403,
-                "origin-not-allowed",
-                f"Pages of {origin.decode('latin-1')[:200]!r} may not call this router. "
-                "Add the origin to skyfleet:router.corsOrigins if they should.",
-            )
+            raise not_allowed(origin)
         method = fields[b"access-control-request-method"]
         names = fields.get(b"access-control-request-headers", b"")
         if not _METHOD.fullmatch(method) or (names and not _NAMES.fullmatch(names)):
             raise CallerError(400, "bad-request", "The fields of this preflight are not those of a browser.")
         answer = [*shown, _MAX_AGE, (b"access-control-allow-methods", method)]
         return [*answer, (b"access-control-allow-headers", names)] if names else answer
+
+
+def not_allowed(origin: bytes) -> CallerError:
+    """The refusal of an origin that the config does not name."""
+    return CallerError(
+        403,
+        "origin-not-allowed",
+        f"Pages of {origin.decode('latin-1')[:200]!r} may not call this router. "
+        "Add the origin to skyfleet:router.corsOrigins if they should.",
+    )

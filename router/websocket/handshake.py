@@ -22,6 +22,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from router.core.errors import CallerError
+from router.cors import not_allowed
 from skyfleet import contract
 from skyfleet.asgi import Header
 
@@ -65,9 +66,4 @@ def check_origin(origin: bytes, host: bytes, allowed: Sequence[str], *, keyless:
     if contract.EVERY_ORIGIN in allowed or origin.decode("latin-1") in allowed:
         return
     if allowed or keyless:
-        raise CallerError(
-            403,
-            "origin-not-allowed",
-            f"Pages of {origin.decode('latin-1')[:200]!r} may not call this router. "
-            "Add the origin to skyfleet:router.corsOrigins if they should.",
-        )
+        raise not_allowed(origin)
