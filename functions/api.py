@@ -203,7 +203,7 @@ def _marked(agent: Agent, mark: str, by: str, value: object = True) -> Agent:
         setattr(agent, mark, value)
     except AttributeError:
         raise TypeError(
-            f"{by}() cannot mark a {type(agent).__name__}: it takes no attributes. "
+            f"{by}() cannot mark a value of type {type(agent).__name__}: it takes no attributes. "
             "Wrap it in an `async def app(scope, receive, send)` and mark that."
         ) from None
     return agent

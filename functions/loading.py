@@ -107,7 +107,9 @@ def _is_own(file: str, reference: str) -> bool:
 def _kind(reference: str, found: object) -> tuple[Kind, Callable[..., Any]]:
     """The kind of an agent, and what to call."""
     if not callable(found) or inspect.isclass(found):
-        what = "a class; name an instance of it" if inspect.isclass(found) else f"a {type(found).__name__}"
+        what = (
+            "a class; name an instance of it" if inspect.isclass(found) else f"of type {type(found).__name__}"
+        )
         raise AgentNotLoaded(f"{reference} is {what}. {EXPECTED}")
     call = cast("Callable[..., Any]", found)
     is_function = inspect.isroutine(call) or isinstance(found, functools.partial)

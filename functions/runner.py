@@ -87,7 +87,9 @@ async def _run_function(agent: LoadedAgent, request: AgentRequest) -> Output:
                 whole = cast("Mapping[str, object]", reply)
                 text, body = _text_of(whole), json_bytes(whole)
             case _:
-                raise TypeError(f"the agent returned a {type(reply).__name__}; expected text or a mapping")
+                raise TypeError(
+                    f"the agent returned a value of type {type(reply).__name__}; expected text or a mapping"
+                )
     yield Failed(text) if isinstance(returned, Failed) else text
     yield Finished(body, {0: Answer(text)}, _estimate(request, [text]))
 
@@ -111,8 +113,8 @@ async def _run_generator(agent: LoadedAgent, request: AgentRequest) -> Output:
                         collected.note(event)
                     case _:
                         raise TypeError(
-                            f"the agent yielded a {type(event).__name__}; expected text, Step, Usage, Head, "
-                            "Delta, End, Failed with a text, or Choice with a text, a Delta or an End"
+                            f"the agent yielded a value of type {type(event).__name__}; expected text, Step, "
+                            "Usage, Head, Delta, End, Failed with a text, or Choice with text, Delta or End"
                         )
         finished = collected.finished(request)
     yield finished

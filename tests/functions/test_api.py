@@ -25,7 +25,9 @@ def test_only_objects_with_attributes_can_be_declared(
     declare: Callable[[object], object], is_declared: Callable[[object], bool]
 ) -> None:
     """The error describes an alternative."""
-    with pytest.raises(TypeError, match=rf"{declare.__name__}\(\) cannot mark a object.*Wrap it"):
+    with pytest.raises(
+        TypeError, match=rf"{declare.__name__}\(\) cannot mark a value of type object.*Wrap it"
+    ):
         declare(object())
     assert not is_declared(object())
 

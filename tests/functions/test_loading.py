@@ -47,7 +47,7 @@ def test_the_default_agent_is_repeatable() -> None:
         ("functions.agent", "module:attribute"),
         ("no.such:agent", "no module 'no'"),
         (f"{HERE}:agnet", "has no 'agnet'; found .*echo"),
-        (f"{HERE}:SECRET", "is a str"),
+        (f"{HERE}:SECRET", "is of type str"),
         (f"{HERE}:App", "is a class"),
         (f"{HERE}:no_parameter", "a callable of 0 parameters"),
         (f"{HERE}:unreadable", "without a readable signature"),
