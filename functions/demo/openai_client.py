@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import socket
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -166,9 +167,9 @@ class ChatApi:
             case httpx.InvalidURL() | httpx.UnsupportedProtocol():
                 return ModelMisused("MODEL_BASE_URL is no address like https://api.example.com/v1.")
             case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.ProxyError():
-                kind = type(error).__name__
+                why = why_unreachable(error)
                 return ModelUnreachable(
-                    f"The model at {self._host} cannot be reached from this cloud ({kind})."
+                    f"The model at {self._host} cannot be reached from this cloud: {why}."
                 )
             case httpx.TimeoutException():
                 return ModelSilent(f"The model at {self._host} was silent for {self.timeout_s:g} seconds.")
@@ -183,6 +184,24 @@ def _wanted(body: Mapping[str, object]) -> int:
     """How many answers a request asks for."""
     n = body.get("n")
     return n if isinstance(n, int) else 1
+
+
+def why_unreachable(error: BaseException) -> str:
+    """Why there is no connection, from what caused the error. It names no address and no key."""
+    cause: BaseException | None = error
+    while cause is not None:
+        match cause:
+            case ssl.SSLCertVerificationError():
+                return f"its certificate is not accepted ({cause.verify_message})"
+            case socket.gaierror():
+                return "its name is not found"
+            case ConnectionRefusedError():
+                return "it refuses connections"
+            case httpx.ConnectTimeout():
+                return "no connection in time"
+            case _:
+                cause = cause.__cause__ or cause.__context__
+    return type(error).__name__
 
 
 def _parts(response: httpx.Response) -> AsyncGenerator[bytes]:

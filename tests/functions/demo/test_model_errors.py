@@ -7,8 +7,12 @@ that imitate it.
 from __future__ import annotations
 
 import json
+import socket
+import ssl
+from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import pytest
 
 from functions.demo import openai_client
@@ -17,7 +21,9 @@ from functions.errors import DependencyFailed
 from tests.asgi import Reply
 from tests.functions.fake_model import KEY, Chunks, FakeModel, delta, says
 from tests.functions.support import application, free_socket, serving, signed
+from tests.router.support import ok, upstream
 
+TLS: Final = Path(__file__).parents[2] / "router" / "net" / "tls"
 LONG: Final = "This model's maximum context length is 8192 tokens."
 
 
@@ -174,6 +180,37 @@ async def test_a_status_counts_whatever_becomes_of_its_body(
     assert (reply.status, reply.json["error"]["code"]) == expected.get(status, (429, "rate_limit_exceeded"))
     assert reply.header("retry-after") == ("7" if status >= 429 else None)
     assert reply.header("x-skyfleet-outcome") == "dependency"
+
+
+async def test_the_reason_why_a_model_is_not_reached_is_told() -> None:
+    """An operator reads whether it is a name, a certificate or a port; another cloud may have another."""
+    serving_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving_tls.load_cert_chain(TLS / "cert.pem", TLS / "key.pem")
+    async with upstream(ok, tls=serving_tls) as untrusted:
+        reply = await asked(untrusted.url.replace("http:", "https:"), stream=False)
+    assert (reply.status, reply.json["error"]["code"]) == (503, "model-unreachable")
+    assert "its certificate is not accepted (self-signed certificate)" in reply.json["error"]["message"]
+    with free_socket() as closed:
+        refused = await asked(f"http://127.0.0.1:{closed.getsockname()[1]}", stream=False)
+    assert "it refuses connections" in refused.json["error"]["message"]
+
+
+@pytest.mark.pure
+@pytest.mark.parametrize(
+    ("cause", "told"),
+    [
+        (socket.gaierror(-2, "Name or service not known"), "its name is not found"),
+        (OSError("All connection attempts failed"), "ConnectError"),
+        (None, "ConnectError"),
+    ],
+)
+def test_the_reason_is_that_of_the_first_known_cause(cause: Exception | None, told: str) -> None:
+    """One that is not known is told by its type."""
+    error = httpx.ConnectError("no")
+    error.__cause__ = httpx.ReadError("between")
+    error.__cause__.__context__ = cause
+    assert openai_client.why_unreachable(error) == told
+    assert openai_client.why_unreachable(httpx.ConnectTimeout("no")) == "no connection in time"
 
 
 @pytest.mark.parametrize("stream", [False, True])
