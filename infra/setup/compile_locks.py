@@ -90,6 +90,12 @@ def arguments(lock: Lock, output: Path) -> list[str]:
     ]
 
 
+def _advice(lock: Lock) -> str:
+    """What to do when uv cannot compile it."""
+    files = " or ".join(lock.sources)
+    return f"If uv names a requirement, correct it in {files}. Otherwise: {NETWORK_ADVICE}"
+
+
 def write_all(root: Path, environ: Mapping[str, str], console: Console, *, upgrade: bool) -> list[str]:
     """Compile all locks and return the names of those that changed.
 
@@ -112,7 +118,7 @@ def write_all(root: Path, environ: Mapping[str, str], console: Console, *, upgra
                 console=console,
                 environ=uv_environ,
                 cwd=root,
-                advice=NETWORK_ADVICE,
+                advice=_advice(lock),
             )
             if lock.deployed:
                 cloud_wheels.require(fresh.read_text(), lock.name, lock.sources[0], wheels)
