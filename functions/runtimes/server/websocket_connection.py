@@ -8,6 +8,8 @@ Rules, beyond uvicorn's
   its connection is reset if that does not help. uvicorn would wait without end.
 - While a client does not read, nothing is read from it: each ping would add a pong to what waits for it.
 - A message has at most `MOST_FRAGMENTS` fragments, since empty ones count for no limit of bytes.
+- A connection that fails is read over for a while: one that closes at once would reset the close frame away
+  from a client that is still writing, as a refused body's response (`functions.runtimes.server.connection`).
 - A client that writes behind its handshake before that is answered is disconnected: RFC 6455, section 4.1,
   forbids it, and uvicorn's class fails. So it does for a handshake that the library refuses by itself.
 - At the end of the process the application is told, closes when its answers are sent, and uvicorn waits for
@@ -21,10 +23,14 @@ from typing import Any, Final, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from functions.runtimes.server.connection import LINGER_S
+
 MOST_FRAGMENTS: Final = 100_000
 # Half of nginx's send_timeout: an agent waits too.
 STALLED_S: Final = 30.0
 GRACE_S: Final = 5.0
+# A client answers a close frame at once, behind what it was writing.
+QUIET_S: Final = 1.0
 POLICY: Final = 1008
 TOO_LARGE: Final = 1009
 NOT_UTF8: Final = 1007
@@ -36,6 +42,8 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
 
     _stall_timer: asyncio.TimerHandle | None = None
     _unsent = 0
+    _lingers_to = 0.0  # in the loop's time; 0: it does not
+    _read_over = False
 
     async def send(self, message: Any) -> None:  # noqa: ANN401 - an event of ASGI
         """As uvicorn's, which would log a refused handshake as one that was left without an answer."""
@@ -59,6 +67,9 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what was read."""
+        if self._lingers_to:
+            self._read_over = True
+            return
         if self.handshake_initiated and not self.handshake_complete:
             self.transport.abort()
             return
@@ -74,6 +85,26 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         """The client has left, or this side has closed."""
         self._stop_watching()
         super().connection_lost(exc)
+
+    def handle_parser_exception(self) -> None:
+        """The connection fails: its close frame is sent, and what still arrives is read over."""
+        closing = self.conn.close_sent
+        code = None if closing is None else closing.code
+        cast("Any", self.queue).put_nowait({"type": "websocket.disconnect", "code": code})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.stop_keepalive()
+        self.close_sent = True
+        self._lingers_to = self.loop.time() + LINGER_S
+        self._linger()
+
+    def _linger(self) -> None:
+        """Close once the client has sent nothing for `QUIET_S`, at the latest after `LINGER_S`."""
+        quiet, self._read_over = not self._read_over, False
+        if self.close_timer is not None and (quiet or self.loop.time() > self._lingers_to):
+            self.transport.close()
+            return
+        # uvicorn's own timer, without which it closes when the application has ended.
+        self.close_timer = self.loop.call_later(QUIET_S, self._linger)
 
     def handle_cont(self, event: Any) -> None:  # noqa: ANN401 - a frame of an optional library
         """Another fragment of a message."""

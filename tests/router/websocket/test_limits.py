@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from functions.runtimes.server import websocket_connection
+from functions.runtimes.server import websocket, websocket_connection
 from tests.router.support import (
     Peer,
     Received,
@@ -146,6 +146,25 @@ async def test_pings_without_a_reader_fill_no_memory() -> None:
         assert not flooding.done()
         flooding.cancel()
         writer.transport.abort()
+
+
+async def test_a_client_that_writes_all_of_a_refused_message_reads_why() -> None:
+    """The rest of it is read over: a connection that closes at once would reset the close frame away."""
+    size = websocket.MOST_BYTES + 8_000_000
+    async with upstream(ok) as up, router([up.url]) as front:
+        reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
+        writer.write(HANDSHAKE)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"\x81\xff" + size.to_bytes(8, "big") + b"mask")
+        cast("Any", writer.transport).pause_reading()
+        for _ in range(size // 65_536):
+            writer.write(b"x" * 65_536)
+            await writer.drain()
+        cast("Any", writer.transport).resume_reading()
+        length_and_code = (await reader.read()).rpartition(b"\x88")[2][:3]
+        assert length_and_code[1:] == (1009).to_bytes(2, "big")
+        writer.close()
+        await eventually(lambda: not front.server.server_state.connections)
 
 
 async def test_fragments_without_bytes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
