@@ -139,13 +139,23 @@ def _target(
         latency_ms=_mean(seen, "latency_ms", now),
         errors=_mean(seen, "errors", now),
         inflight=sum(int(json_access.number(target.get("inflight")) or 0) for _, target in seen),
-        draining=any(target.get("state") == "draining" for _, target in seen),
+        draining=bool(drains := _names(seen, draining=True)),
+        undrained=_names(seen, draining=False) if drains else (),
         instances=deployed.instances.get(key),
         min_instances=least,
         max_instances=most,
         planned=_planned(key, outputs, desired),
         price=json_access.number(worst.get("price")),
     )
+
+
+def _draining(target: JsonObject) -> bool:
+    return target.get("state") == "draining"
+
+
+def _names(seen: Sequence[tuple[Answer, JsonObject]], *, draining: bool) -> tuple[str, ...]:
+    """The routers that drain the target, or those that do not."""
+    return tuple(answer.place or answer.url for answer, target in seen if _draining(target) is draining)
 
 
 def _rank(target: JsonObject) -> int:
@@ -163,6 +173,12 @@ def _sentence(worst: JsonObject, seen: Sequence[tuple[Answer, JsonObject]]) -> s
             others.setdefault(state, []).append(answer.place or answer.url)
     if not others:
         return said
+    if _draining(worst):
+        ends, sends = _names(seen, draining=True), _names(seen, draining=False)
+        return (
+            f"An operator drains it at {' and '.join(ends)}. {' and '.join(sends)} "
+            f"{'has' if len(sends) == 1 else 'have'} not taken that and may send it requests: drain it again."
+        )
     told = "; ".join(f"{' and '.join(names)}: {state}" for state, names in others.items())
     return f"{said} Other routers see it differently ({told})."
 
@@ -244,7 +260,8 @@ def _problems(answers: Sequence[Answer], desired: Desired, deployed: Deployed, n
     for answer in answers:
         if answer.problem:
             name = answer.place or answer.url
-            found.append(f"The router {name} does not answer: {answer.problem}{_silence(answer, now)}.")
+            why = answer.problem.rstrip(".")
+            found.append(f"The router {name} does not answer: {why}{_silence(answer, now)}.")
     with_status = [answer for answer in answers if answer.status]
     for answer in with_status[:1]:
         queue = json_access.number(json_access.as_object(answer.status.get("router")).get("queue_timeout_s"))

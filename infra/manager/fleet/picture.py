@@ -29,7 +29,8 @@ class TargetView:
     sentence: why it is not healthy, in one sentence; empty when it is. since: Unix seconds. share: fraction
     of the requests, over the routers that answer. latency_ms: expected time to the first event. errors:
     fraction. instances: as the cloud tells them. price: USD per million requests. planned: that it is in the
-    config and not deployed, or the other way round.
+    config and not deployed, or the other way round. undrained: the routers that have not taken a drain of it
+    which others have.
     """
 
     cloud: str
@@ -49,6 +50,7 @@ class TargetView:
     max_instances: int | None = None
     planned: str = ""
     price: float | None = None
+    undrained: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:

@@ -82,7 +82,12 @@ class Actions:
             return dialogs.add(picture, asked)
         if name == "strategy":
             return dialogs.strategy(picture)
-        of_target = {"weight": dialogs.weight, "drain": dialogs.drain, "remove": dialogs.remove}
+        of_target = {
+            "weight": dialogs.weight,
+            "drain": dialogs.drain,
+            "undrain": dialogs.undrain,
+            "remove": dialogs.remove,
+        }
         if name not in of_target:
             raise NotFound(f"There is no dialog {name!r}.")
         return of_target[name](_target(picture, asked.get("target", "")), picture, asked)

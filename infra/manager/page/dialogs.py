@@ -72,15 +72,17 @@ def weight(view: TargetView, picture: Picture, entered: Fields) -> Node:
     )
 
 
+def undrain(view: TargetView, _picture: Picture, _entered: Fields) -> Node:
+    """End a drain."""
+    return _dialog(
+        f"End the drain of {view.key}?",
+        p["It gets new requests again, beginning with a small share. Routers do so within seconds."],
+        _form("drain", {"target": view.key, "undo": "yes"}, "End the drain"),
+    )
+
+
 def drain(view: TargetView, picture: Picture, _entered: Fields) -> Node:
-    """Drain a target, or end that."""
-    hidden = {"target": view.key, "undo": "yes" if view.draining else ""}
-    if view.draining:
-        return _dialog(
-            f"End the drain of {view.key}?",
-            p["It gets new requests again, beginning with a small share. Routers do so within seconds."],
-            _form("drain", hidden, "End the drain"),
-        )
+    """Drain a target."""
     others = _serving(picture, view)
     flight = f"{words.plural(view.inflight, 'request')} in flight there may end." if view.inflight else ""
     where = f"go to {words.names(others)}" if others else "have no other target"
@@ -91,7 +93,7 @@ def drain(view: TargetView, picture: Picture, _entered: Fields) -> Node:
         None if others else p(".error", role="alert")["No other target serves: clients would get errors."],
         _form(
             "drain",
-            hidden,
+            {"target": view.key, "undo": ""},
             f"Drain {view.key}",
             None if others else _check("force", "Drain it although no other target serves", {}),
             danger=not others,

@@ -201,10 +201,16 @@ def numbers(view: TargetView) -> list[tuple[str, str]]:
     ]
     bounds = [each for each in (view.min_instances, view.max_instances) if each is not None]
     if view.instances is not None or bounds:
-        low, high = words.number(view.min_instances), words.number(view.max_instances)
         count = words.number(view.instances)
-        found.append(("Instances", f"{count} ({low} to {high})" if bounds else count))
+        found.append(("Instances", f"{count} ({_bounds(view)})" if bounds else count))
     return found
+
+
+def _bounds(view: TargetView) -> str:
+    low, high = words.number(view.min_instances), words.number(view.max_instances)
+    if view.max_instances is None:
+        return f"{low} or more"
+    return f"up to {high}" if view.min_instances is None else f"{low} to {high}"
 
 
 def routers(picture: Picture | None) -> Node:
@@ -282,10 +288,13 @@ def _since(view: TargetView, now: float) -> Node:
 
 
 def _actions(view: TargetView) -> Node:
-    drain = "End drain…" if view.draining else "Drain…"
+    drains = not words.is_undeployed(view)
     return [
         _button("Weight…", "weight", f"the weight of {view.key}", target=view.key),
-        not words.is_undeployed(view) and _button(drain, "drain", f"{view.key}", target=view.key),
+        drains
+        and (not view.draining or view.undrained)
+        and _button("Drain again…" if view.draining else "Drain…", "drain", view.key, target=view.key),
+        drains and view.draining and _button("End drain…", "undrain", view.key, target=view.key),
         _button("Remove…", "remove", f"{view.key}", target=view.key),
     ]
 

@@ -59,7 +59,10 @@
     form.prepend(said);
   };
   document.addEventListener("htmx:after:swap", (event) => {
-    if (event.detail.ctx.sourceElement.matches("main .action")) dialog.showModal();
+    if (event.detail.ctx.sourceElement.matches("main .action")) {
+      by("notice").textContent = "";
+      dialog.showModal();
+    }
   });
   document.addEventListener("htmx:after:request", (event) => {
     const ctx = event.detail.ctx, problem = ctx.response.status >= 400;

@@ -63,7 +63,6 @@ def test_a_fleet_without_trouble_has_no_sentence_and_no_problem() -> None:
         ("slow-start", "healthy", "slow-start"),
         ("unknown", "cold", "cold"),
         ("healthy", "of-another-release", "healthy"),
-        ("draining", "degraded", "draining"),
     ],
 )
 def test_routers_that_differ_show_the_worst_state_and_name_the_others(
@@ -74,6 +73,17 @@ def test_routers_that_differ_show_the_worst_state_and_name_the_others(
     other, sees = (GCP, second) if worst == first else (AWS, first)
     assert found.state == worst
     assert f"Other routers see it differently ({other}: {sees})." in found.sentence
+
+
+def test_a_drain_that_not_all_routers_have_taken_names_both() -> None:
+    """The share of the target is then that of the others, so that it does get requests."""
+    view = picture(answer(AWS, target(AWS, "draining")), answer(GCP, target(AWS, "degraded"))).targets[0]
+    assert (view.state, view.draining, view.undrained) == ("draining", True, (GCP,))
+    assert view.sentence == (
+        f"An operator drains it at {AWS}. {GCP} has not taken that and may send it requests: drain it again."
+    )
+    both = picture(answer(AWS, target(AWS, "draining")), answer(GCP, target(AWS, "draining"))).targets[0]
+    assert (both.draining, both.undrained) == (True, ())
 
 
 @pytest.mark.parametrize(
@@ -117,6 +127,8 @@ def test_a_silent_router_is_a_problem_and_the_others_tell_the_rest() -> None:
     assert found.routers[0].problem == "no answer within 3 s"
     assert found.problems == (f"The router {AWS} does not answer: no answer within 3 s, for 42 s now.",)
     assert found.targets[0].state == "healthy"
+    told = replace(silent(AWS, NOW - 42), problem="HTTP 503: Function host is not running.")
+    assert picture(told).problems[0].endswith("HTTP 503: Function host is not running, for 42 s now.")
 
 
 def test_without_any_router_nothing_is_known_and_nothing_looks_healthy() -> None:

@@ -253,7 +253,7 @@ async def test_what_a_router_is_told_is_shown_before_all_its_instances_follow(
         pictures = fleet.pictures()
         shown = [await anext(pictures) for _ in range(3)][1:]
         assert [(one.targets[0].draining, one.targets[0].since) for one in shown] == [(True, 1000.0)] * 2
-        assert "(aws/r1: healthy)" in shown[0].targets[0].sentence
+        assert shown[0].targets[0].undrained == ("aws/r1",)
         world.urls, world.state = URLS[:1], "draining"
         await until(fleet, 1)
         await fleet.drain("aws/r0", undo=True, force=False)

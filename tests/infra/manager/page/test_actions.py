@@ -71,7 +71,11 @@ def done(answer: Answer) -> str:
 
 @pytest.mark.parametrize(
     "path",
-    ["add", "strategy", *(f"{name}?target=aws/eu-west-1" for name in ("weight", "drain", "remove"))],
+    [
+        "add",
+        "strategy",
+        *(f"{name}?target=aws/eu-west-1" for name in ("weight", "drain", "undrain", "remove")),
+    ],
 )
 def test_every_dialog_has_a_title_and_works_under_the_policy(page: Page, path: str) -> None:
     """The title names the dialog for a screen reader."""

@@ -9,7 +9,7 @@ import pytest
 
 from infra.manager.fleet.picture import Picture
 from infra.manager.jobs.model import Change, Job, State
-from infra.manager.page import charts, document, fragments, jobs, words
+from infra.manager.page import charts, document, fragments, jobs, sections, words
 from tests.infra.manager.page.fakes import KEYS, NOW, ScriptedJobs, change, degraded, healthy, killed, target
 from tests.infra.manager.page.markup import Tag, against_policy, parse
 
@@ -62,6 +62,9 @@ def test_a_card_has_the_numbers_of_its_target() -> None:
         "In flight": "4",
         "Instances": "2 (0 to 20)",
     }
+    for low, high, said in ((1, None, "2 (1 or more)"), (None, 20, "2 (up to 20)"), (None, None, "2")):
+        bounded = change(healthy(), "aws/eu-west-1", min_instances=low, max_instances=high)
+        assert sections.numbers(bounded.targets[0])[-1] == ("Instances", said)
     bare = change(healthy(), "aws/eu-west-1", instances=None, min_instances=None, max_instances=None)
     assert "Instances" not in part("targets", bare).find(id="target-aws-eu-west-1")[0].words
 
@@ -313,3 +316,20 @@ def test_a_viewer_and_an_operator_get_pages_that_differ_in_one_attribute() -> No
     operator = document.page("local", shown, by="local", operator=True)
     viewer = document.page("local", shown, by="local", operator=False)
     assert viewer.encode() == operator.encode().replace(b'data-role="operator"', b'data-role="viewer"')
+
+
+@pytest.mark.parametrize(
+    ("draining", "undrained", "labels"),
+    [
+        (False, (), ["Drain…"]),
+        (True, (), ["End drain…"]),
+        (True, ("gcp/europe-west1",), ["Drain again…", "End drain…"]),
+    ],
+)
+def test_a_drain_that_a_router_has_missed_can_be_repeated(
+    draining: bool, undrained: tuple[str, ...], labels: list[str]
+) -> None:
+    """Beside its end."""
+    seen = change(healthy(), "aws/eu-west-1", draining=draining, undrained=undrained)
+    buttons = part("targets", seen).find(id="target-aws-eu-west-1")[0].find("button")
+    assert [each.words for each in buttons] == ["Weight…", *labels, "Remove…"]
