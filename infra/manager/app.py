@@ -63,7 +63,7 @@ def all_routes(parts: Parts) -> Sequence[BaseRoute]:
         Route("/metrics", scrape),
         Route("/api/openapi.json", document),
         *api.routes(parts.fleet, parts.jobs, parts.listeners),
-        *login.routes(parts.access, parts.looks),
+        *login.routes(parts.access, parts.stack, parts.looks),
         *parts.page,
     ]
 

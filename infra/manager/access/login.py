@@ -23,6 +23,7 @@ from infra.manager.access.sessions import COOKIE, LONGEST_S
 from infra.manager.access.tokens import find
 from infra.manager.bodies import content
 from infra.manager.errors import Unsupported
+from infra.operations.stack.option import is_real
 
 FORM: Final = "application/x-www-form-urlencoded"
 
@@ -35,8 +36,9 @@ class Looks:
     icon: str = ""
 
 
-def page(looks: Looks, problem: str = "") -> str:
+def page(looks: Looks, stack: str, problem: str = "") -> str:
     """The form. problem: why the last try failed."""
+    option = f" --stack {stack}" if is_real(stack) else ""
     return str(
         h.html(lang="en")[
             h.head[
@@ -47,27 +49,36 @@ def page(looks: Looks, problem: str = "") -> str:
                 h.link(rel="stylesheet", href=looks.style) if looks.style else None,
             ],
             h.body[
-                h.main[
-                    h.h1["Skyfleet manager"],
-                    h.p(role="alert")[problem] if problem else None,
+                h.main(".login")[
+                    h.p(".brand")["Skyfleet ", h.span(".stack")[stack]],
+                    h.h1["Log in"],
+                    h.p(".error", role="alert")[problem] if problem else None,
                     h.form(method="post", action="/login")[
                         h.label(for_="token")["Operator token"],
-                        h.input(id="token", name="token", type="password", autocomplete="off", required=True),
-                        h.button(type="submit")["Log in"],
+                        h.input(
+                            id="token",
+                            name="token",
+                            type="password",
+                            autocomplete="off",
+                            required=True,
+                            autofocus=True,
+                        ),
+                        h.button(".confirm", type="submit")["Log in"],
                     ],
-                    h.p["`skyfleet manager token create NAME` makes a token."],
+                    h.p(".quiet")["In the checkout of the stack, this makes a token and shows it once:"],
+                    h.p[h.code[f"skyfleet manager token create NAME --role operator{option}"]],
                 ]
             ],
         ]
     )
 
 
-def routes(access: Access, looks: Looks | None = None) -> Sequence[BaseRoute]:
-    """The routes of login and logout."""
+def routes(access: Access, stack: str, looks: Looks | None = None) -> Sequence[BaseRoute]:
+    """The routes of login and logout. stack: whose manager it is."""
     shown = looks or Looks()
 
     async def show(_request: Request) -> Response:
-        return HTMLResponse(page(shown))
+        return HTMLResponse(page(shown, stack))
 
     async def login(request: Request) -> Response:
         if request.method in ("GET", "HEAD"):
@@ -82,7 +93,7 @@ def routes(access: Access, looks: Looks | None = None) -> Sequence[BaseRoute]:
         if token is None or token.is_expired(now):
             access.check_rate("", "failed")
             reason = "This token has expired." if token else "This token is unknown or was revoked."
-            return HTMLResponse(page(shown, reason), 401)
+            return HTMLResponse(page(shown, stack, reason), 401)
         access.sessions.end(request.cookies.get(COOKIE, ""))
         reply = RedirectResponse("/", 303)
         reply.set_cookie(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.manager.access import login
 from infra.manager.access.sessions import LONGEST_S, MOST, Sessions
 from infra.manager.access.tokens import Role, Token, digest
 from tests.infra.manager.fakes import NOW, Setup
@@ -96,6 +97,20 @@ async def test_a_wrong_token_shows_the_form_again(token: str, setup: Setup) -> N
     assert reply.status_code == 401
     assert "unknown or was revoked" in reply.text
     assert "set-cookie" not in reply.headers
+
+
+@pytest.mark.parametrize(
+    ("stack", "command"),
+    [
+        ("local", "skyfleet manager token create NAME --role operator</code>"),
+        ("team/prod", "skyfleet manager token create NAME --role operator --stack team/prod</code>"),
+    ],
+)
+def test_the_login_says_how_to_make_a_token(stack: str, command: str) -> None:
+    """With the option that the stack of this manager needs."""
+    shown = login.page(login.Looks(), stack)
+    assert command in shown
+    assert f">{stack}</span>" in shown
 
 
 async def test_an_expired_token_is_named_as_such(setup: Setup) -> None:
