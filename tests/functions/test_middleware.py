@@ -281,9 +281,11 @@ async def test_from_sigterm_on_requests_are_refused_and_health_is_unready() -> N
 
 async def test_what_runs_at_sigterm_goes_on() -> None:
     """Its response is whole, and only then the instance ends."""
-    app = application(f"{HERE}:blocks_a_while")
+    agents.RELEASE.clear()
+    app = application(f"{HERE}:blocks")
     running = asyncio.create_task(signed(app, "POST", "/invoke", ASK))
     while not app.stats.inflight:
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
     app.drain()
+    agents.RELEASE.set()
     assert (await running).status == 200
