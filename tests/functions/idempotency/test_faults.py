@@ -40,16 +40,22 @@ async def test_a_run_of_a_dead_instance_is_not_repeated_within_the_expiry() -> N
     assert replayed(await cloud.ask())
 
 
-@pytest.mark.parametrize("path", ["/cut", "/silent"])
-async def test_a_truncated_run_has_an_unknown_outcome(path: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_truncated_run_has_an_unknown_outcome(caplog: pytest.LogCaptureFixture) -> None:
     """A partial reply is not replayed, and the agent does not run again."""
     cloud = Cloud("application")
-    if path == "/cut":
-        with pytest.raises(RuntimeError, match="cut"):
-            await cloud.ask(b"b", path)
-    else:
-        assert (await cloud.ask(b"b", path)).status == 0
-    assert code(await cloud.ask(b"b", path)) == (409, "outcome-unknown")
+    with pytest.raises(RuntimeError, match="cut"):
+        await cloud.ask(b"b", "/cut")
+    assert code(await cloud.ask(b"b", "/cut")) == (409, "outcome-unknown")
+    assert len(RUNS) == 1
+    assert KEY not in caplog.text
+
+
+async def test_a_run_without_a_response_is_a_failed_one(caplog: pytest.LogCaptureFixture) -> None:
+    """Its error is replayed, and the agent does not run again."""
+    cloud = Cloud("application")
+    assert code(await cloud.ask(b"b", "/silent")) == (500, "agent-failed")
+    again = await cloud.ask(b"b", "/silent")
+    assert (code(again), replayed(again)) == ((500, "agent-failed"), True)
     assert len(RUNS) == 1
     assert KEY not in caplog.text
 
