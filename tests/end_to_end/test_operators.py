@@ -66,12 +66,10 @@ def test_the_agent_is_called_and_routers_are_told_how_to_choose(operated: Fleet)
     assert {router["effective"] for router in facts(operated, "strategy", "configured")} == {"weighted"}
 
 
-def serving_clouds(fleet: Fleet, calls: int) -> set[str]:
-    """The clouds that serve calls made one after the other; each call succeeds."""
-    session = requests.Session()
-    session.headers["authorization"] = f"Bearer {fleet.facts('outputs', '--show-secrets')['apiKey']}"
+def serving_clouds(session: requests.Session, fleet: Fleet) -> set[str]:
+    """The clouds that serve 20 calls made one after the other; each call succeeds."""
     found: set[str] = set()
-    for _ in range(calls):
+    for _ in range(20):
         reply = session.post(f"{fleet.url}/invoke", json={"input": "what is 12 * (3 + 4)?"}, timeout=30)
         assert reply.status_code == 200, reply.text
         found.add(reply.headers["x-skyfleet-target"].partition("/")[0])
@@ -81,7 +79,9 @@ def serving_clouds(fleet: Fleet, calls: int) -> set[str]:
 def wait_for_clouds(fleet: Fleet, expected: set[str], *, seconds: float = 60) -> None:
     """Calls until only these clouds serve, for other instances of a router follow with a later request."""
     end = time.monotonic() + seconds
-    while (found := serving_clouds(fleet, 20)) != expected:
+    session = requests.Session()
+    session.headers["authorization"] = f"Bearer {fleet.facts('outputs', '--show-secrets')['apiKey']}"
+    while (found := serving_clouds(session, fleet)) != expected:
         assert time.monotonic() < end, f"{sorted(found)} serve, not {sorted(expected)}"
 
 

@@ -42,7 +42,7 @@ def setup() -> Generator[Setup]:
 
 def _served(setup: Setup) -> None:
     """It still answers."""
-    talk = converse(setup.port, (get(b"Connection: close"),), patience_s=10)
+    talk = converse(setup.port, (get(b"Connection: close"),), patience_s=60)
     assert [reply.status for reply in talk.replies()] == [200]
 
 
@@ -186,7 +186,7 @@ def test_a_body_up_to_the_limit_is_forwarded(size: int, status: int, chunked: bo
     sent = post(b"Content-Length: %d" % size, body=body)
     if chunked:
         sent = post(b"Transfer-Encoding: chunked", body=b"%x\r\n%b\r\n0\r\n\r\n" % (size, body))
-    talk = converse(setup.port, (sent,), patience_s=10)
+    talk = converse(setup.port, (sent,), patience_s=60)
     assert talk.replies()[0].status == status
     seen = [one for one in setup.upstream.take() if getattr(one, "method", "") == "POST"]
     assert [getattr(one, "body", b"") for one in seen] == ([body] if status == 200 else [])

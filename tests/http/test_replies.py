@@ -14,7 +14,7 @@ from bench.http.wire import Script, converse
 from skyfleet.http1 import head as head_module
 from tests.http.support import running
 
-_PATIENCE_S = 5.0
+_PATIENCE_S = 60.0
 
 
 @pytest.mark.parametrize("case", REPLIES, ids=lambda case: case.name)
