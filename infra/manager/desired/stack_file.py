@@ -102,6 +102,8 @@ def config_of(text: str, name: str) -> dict[str, object]:
     """The config in the text of a stack's file. name: of the file. Raises Unavailable."""
     import yaml
 
+    from infra.config.yaml_error import yaml_mistake
+
     try:
         loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
@@ -109,8 +111,7 @@ def config_of(text: str, name: str) -> dict[str, object]:
         construct = cast("Callable[[Node], object]", loader.construct_document)
         parsed = construct(root) if root is not None else None
     except yaml.YAMLError as error:
-        first = str(error).splitlines()[0]
-        raise Unavailable(f"{name} is not YAML: {first}") from None
+        raise Unavailable(f"{name} is not YAML: {yaml_mistake(error)}") from None
     return {str(key): value for key, value in _mapping(_mapping(parsed).get("config")).items()}
 
 

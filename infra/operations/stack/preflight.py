@@ -41,6 +41,8 @@ def read_config(layout: Layout, stack: str = STACK) -> json_access.JsonObject:
     """The stack config as it is in its file, by full key. Raises SetupFailed."""
     import yaml
 
+    from infra.config.yaml_error import yaml_mistake
+
     name = stack.rpartition("/")[2]
     path = layout.root / f"Pulumi.{name}.yaml"
     try:
@@ -55,7 +57,7 @@ def read_config(layout: Layout, stack: str = STACK) -> json_access.JsonObject:
             "it with git."
         ) from None
     except yaml.YAMLError as error:
-        raise SetupFailed(f"{layout.shown(path)} is not YAML: {error}") from None
+        raise SetupFailed(f"{layout.shown(path)} is not YAML: {yaml_mistake(error)}") from None
     return {
         str(key): value
         for key, value in json_access.as_object(json_access.as_object(parsed).get("config")).items()

@@ -72,7 +72,12 @@ def test_a_change_for_another_version_is_refused_and_writes_nothing(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(None, "cannot be read"), (b"\xff", "not text in UTF-8"), (b"a: [", "is not YAML")]
+    ("content", "words"),
+    [
+        (None, "cannot be read"),
+        (b"\xff", "not text in UTF-8"),
+        (b"a: [", "is not YAML: line 1, column 5: expected"),
+    ],
 )
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None, words: str) -> None:
     """Nothing is guessed in its place."""

@@ -177,6 +177,23 @@ def test_a_binary_stack_config_is_named_in_the_error(tmp_path: Path) -> None:
         read_settings(Layout(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("config:\n  a: [\n", "line 3, column 1: expected the node content, but found '<stream end>'"),
+        ("config:\n\ta: 1\n", "line 2, column 1: found character '\\t' that cannot start any token"),
+        ("a: \x00\n", "unacceptable character"),
+    ],
+)
+def test_a_stack_config_that_is_not_yaml_is_named_in_one_line(tmp_path: Path, text: str, said: str) -> None:
+    """With the place of the mistake."""
+    (tmp_path / "Pulumi.local.yaml").write_text(text)
+    with pytest.raises(SetupFailed) as raised:
+        read_settings(Layout(tmp_path))
+    assert str(raised.value).startswith(f"Pulumi.local.yaml is not YAML: {said}")
+    assert "\n" not in str(raised.value)
+
+
 def test_a_deployment_begins_only_with_enough_disk_space(tmp_path: Path) -> None:
     """The first deployment needs more than the next; the error has the free and the needed space."""
     layout = Layout(tmp_path)
