@@ -26,6 +26,7 @@ from router.core.request.classify import (
     classify,
     is_ordinary,
     stream_blame,
+    unless_refused,
 )
 from router.core.request.failures import ERROR_RULES, AttemptError
 from router.core.request.options import TIMEOUT
@@ -182,18 +183,21 @@ class Attempt:
         self.headed_at = context.ticks()
         if self.stop_probe is not None:
             self.stop_probing()
-        self.reply = reply = classify(
+        reply = classify(
             status,
             head.by_name,
             bodiless=request.method == "HEAD",
             identified=agents.identified,
             now=context.balancer.clock() if status in NOT_NOW else 0.0,  # for Retry-After only
         )
-        kind = reply.kind
-        if not reply.sized and context.balancer.targets[self.key].cloud == "aws":
+        cloud = context.balancer.targets[self.key].cloud
+        if reply.kind is ResponseKind.UNKNOWN:
+            reply = unless_refused(reply, status, cloud, request.headers)
+        self.reply, kind = reply, reply.kind
+        if not reply.sized and cloud == "aws":
             self._filter = LambdaErrorFilter()
         if kind is _FRONTEND or kind is _UNKNOWN:
-            if not is_ordinary(request.method, request.target):
+            if not is_ordinary(request.method, request.target, request.headers):
                 self.record(_NEUTRAL)
         elif context.balancer.probing:
             context.balancer.responded(self.key)

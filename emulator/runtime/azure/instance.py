@@ -88,8 +88,12 @@ class AzureInstance(HttpInstance):
         done = self._invoke(invocation, {"function": route.function, "input": route.input, "http": http})
         try:
             added = (("x-ms-invocation-id", invocation),)
+            if not azure_targets.forwards(call.headers):
+                raise InstanceError("not-forwarded", "a field of the request has octets beyond ASCII")
             sent = replace(call, target=azure_targets.passed_on(call.target))
             async with self._send(sent, added) as reply:
+                if not azure_targets.forwards(reply.headers):
+                    raise InstanceError("not-forwarded", "a field of the reply has octets beyond ASCII")
                 yield reply
         finally:
             done.cancel()

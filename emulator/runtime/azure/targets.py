@@ -1,4 +1,4 @@
-"""The request target that an application gets from the host of a function app. Pure.
+"""What the host of a function app makes of requests and replies. Pure.
 
 The host is a server of ASP.NET and a proxy (azure-functions-host, `DefaultHttpProxyService`):
 
@@ -7,12 +7,16 @@ The host is a server of ASP.NET and a proxy (azure-functions-host, `DefaultHttpP
 - YARP encodes what a path may not have, each `%` too (dotnet/yarp, `RequestUtilities.EncodePath`). So an
   encoded slash arrives encoded twice (dotnet/yarp issue 1419).
 - .NET's `Uri` encodes what a URL may not have in a query, and a `%` that encodes nothing.
+- YARP answers 502 to fields with octets beyond ASCII, of a request as of a reply (dotnet/yarp issues 1502 and
+  2478).
 """
 
 from __future__ import annotations
 
 import re
 from urllib.parse import quote
+
+from emulator.runtime.types import Headers
 
 _RUN = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _LOOSE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -25,6 +29,11 @@ _SLASH = 0x2F
 def refused(path: str) -> bool:
     """Whether the host answers 400."""
     return "%00" in path
+
+
+def forwards(headers: Headers) -> bool:
+    """Whether the host passes these fields on."""
+    return all(value.isascii() for _, value in headers)
 
 
 def passed_on(target: str) -> str:

@@ -82,6 +82,7 @@ ANSWERS: dict[Cloud, dict[Cause, Answer]] = {
         "timeout": _plain(504, "504.0 GatewayTimeout"),
         "no-route": (404, {}, b""),
         "unauthorized": (401, {}, b""),
+        "not-forwarded": (502, {}, b""),
     },
     "gcp": {
         "bad-request": _html(400, "Bad Request", "Your client has issued a malformed or illegal request."),

@@ -11,7 +11,7 @@ Rules
 - It also holds for errors of the platform: a 503 of a function that is not running, a 502 of one that died
   (it may have executed). A 503 with Retry-After is a limit and is left as it is.
 - A request that a runtime answers itself, or that a front end may rewrite (which breaks the signature),
-  proves nothing against the target: no client can eject a target with unusual paths.
+  proves nothing against the target: no client can eject a target with unusual paths or fields.
 - An agent says with `x-skyfleet-outcome` what caused its reply (docs/agent.md has the table). `error` on a
   2xx counts like a 500. `caller` on a 429 or 503 does not count against the target, and the request goes
   elsewhere. `dependency` on any status is the answer of something that all clouds share, such as a model:
@@ -28,12 +28,13 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
 from router.core.outcomes import Outcome
+from skyfleet.asgi import Header
 from skyfleet.orca import LOAD_HEADER, parse_load
 from skyfleet.sse import LastEvent, is_event_stream
 from skyfleet.values import frozen
@@ -233,12 +234,30 @@ def is_not_charged(kind: ResponseKind, status: int) -> bool:
     return kind is ResponseKind.FRONTEND and status >= 500
 
 
-def is_ordinary(method: str, target: bytes) -> bool:
+def is_ordinary(method: str, target: bytes, headers: Iterable[Header] = ()) -> bool:
     """Whether a rejection by a front end is the target's fault. target: the request target as sent."""
+    if not _is_ascii(headers):
+        return False
     path, _, query = target.partition(b"?")
     if method not in _METHODS or path.lower().startswith(_KEPT):
         return False
     return not any(part in path for part in _REWRITTEN) and _ENCODED_IN_QUERIES.isdisjoint(query)
+
+
+def unless_refused(
+    found: Classification, status: int, cloud: str, headers: Iterable[Header]
+) -> Classification:
+    """The classification, if the cloud's host can have passed the request on. headers: of the request.
+
+    The host of Azure Functions is made with YARP, which answers 502 to a field with octets beyond ASCII and
+    sends nothing (dotnet/yarp issue 1502)."""
+    if found.kind is not ResponseKind.UNKNOWN or cloud != "azure" or status != 502 or _is_ascii(headers):
+        return found
+    return replace(found, kind=ResponseKind.FRONTEND)
+
+
+def _is_ascii(headers: Iterable[Header]) -> bool:
+    return all(value.isascii() for _, value in headers)
 
 
 def parse_retry_after(value: bytes | None, now: float) -> float | None:

@@ -113,6 +113,26 @@ async def test_no_caller_can_put_a_cloud_out_with_odd_requests() -> None:
         assert (await front.target("aws/r0"))["state"] == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("clouds", "statuses"), [(("aws", "azure"), {200}), (("aws", "azure", "gcp"), {200, 502})]
+)
+async def test_a_field_that_azures_host_does_not_pass_on_goes_elsewhere(
+    clouds: tuple[str, ...], statuses: set[int]
+) -> None:
+    """It answers 502 to octets beyond ASCII, and no agent ran. Of another cloud's 502 that is not known, but
+    no target is blamed for such a request."""
+    name, own = "José".encode(), says(200, headers=MARKED)
+    async with upstream(own) as good, upstream(says(502)) as bad:
+        urls = [good.url for _ in clouds[1:]] + [bad.url]
+        async with router(urls, repeatable=False, SKYFLEET_AGENT_KIND="asgi") as front:
+            replies = [
+                await front.client.post("/invoke", content=b"x", headers={b"x-name": name}) for _ in range(9)
+            ]
+            assert {reply.status_code for reply in replies} == statuses
+            assert bad.asked
+            assert (await front.target(f"{clouds[-1]}/r{len(urls) - 1}"))["state"] == "unknown"
+
+
 async def test_a_platform_that_answers_health_with_a_page_is_not_alive() -> None:
     """The question of a stalled request is to the agent; 404 at /health is as good as silence."""
 

@@ -16,6 +16,7 @@ from router.core.request.classify import (
     parse_load,
     parse_retry_after,
     responder,
+    unless_refused,
 )
 from skyfleet.asgi import Header
 
@@ -178,6 +179,30 @@ def test_only_an_ordinary_request_blames_a_target_for_a_rejection(
 ) -> None:
     """Front ends answer or rewrite the others themselves."""
     assert is_ordinary(method, target) is expected
+
+
+def test_octets_beyond_ascii_in_a_field_blame_no_target() -> None:
+    """Some front ends refuse them, or change them."""
+    assert is_ordinary("GET", b"/a", [(b"x", b"caf%C3%A9")])
+    assert not is_ordinary("GET", b"/a", [(b"x", b"1"), (b"y", b"caf\xe9")])
+
+
+@pytest.mark.parametrize(
+    ("status", "cloud", "value", "kind"),
+    [
+        (502, "azure", b"caf\xe9", ResponseKind.FRONTEND),
+        (502, "azure", b"cafe", ResponseKind.UNKNOWN),
+        (502, "gcp", b"caf\xe9", ResponseKind.UNKNOWN),
+        (500, "azure", b"caf\xe9", ResponseKind.UNKNOWN),
+    ],
+)
+def test_the_host_of_azure_sends_no_request_with_octets_beyond_ascii(
+    status: int, cloud: str, value: bytes, kind: ResponseKind
+) -> None:
+    """So its 502 was sent before the agent."""
+    found = classify(status, {}, bodiless=False, identified=True, now=0.0)
+    assert found.kind is ResponseKind.UNKNOWN
+    assert unless_refused(found, status, cloud, [(b"x", value)]).kind is kind
 
 
 @pytest.mark.parametrize(
