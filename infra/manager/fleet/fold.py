@@ -175,9 +175,10 @@ def _sentence(worst: JsonObject, seen: Sequence[tuple[Answer, JsonObject]]) -> s
         return said
     if _draining(worst):
         ends, sends = _names(seen, draining=True), _names(seen, draining=False)
+        has = "has" if len(sends) == 1 else "have"
         return (
-            f"An operator drains it at {' and '.join(ends)}. {' and '.join(sends)} "
-            f"{'has' if len(sends) == 1 else 'have'} not taken that and may send it requests: drain it again."
+            f"An operator drains it at {' and '.join(ends)}. {' and '.join(sends)} {has} not taken that yet "
+            "and may send it requests. If it stays so, drain it again."
         )
     told = "; ".join(f"{' and '.join(names)}: {state}" for state, names in others.items())
     return f"{said} Other routers see it differently ({told})."

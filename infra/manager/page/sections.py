@@ -288,14 +288,13 @@ def _since(view: TargetView, now: float) -> Node:
 
 
 def _actions(view: TargetView) -> Node:
-    drains = not words.is_undeployed(view)
+    drain, dialog = ("End drain…", "undrain") if view.draining else ("Drain…", "drain")
     return [
         _button("Weight…", "weight", f"the weight of {view.key}", target=view.key),
-        drains
-        and (not view.draining or view.undrained)
-        and _button("Drain again…" if view.draining else "Drain…", "drain", view.key, target=view.key),
-        drains and view.draining and _button("End drain…", "undrain", view.key, target=view.key),
-        _button("Remove…", "remove", f"{view.key}", target=view.key),
+        not words.is_undeployed(view) and _button(drain, dialog, view.key, target=view.key),
+        _button("Remove…", "remove", view.key, target=view.key),
+        # Last, since it comes and goes with an instance that follows late: no other button moves.
+        view.undrained and _button("Drain again…", "drain", view.key, target=view.key),
     ]
 
 

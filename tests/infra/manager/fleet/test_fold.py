@@ -80,7 +80,8 @@ def test_a_drain_that_not_all_routers_have_taken_names_both() -> None:
     view = picture(answer(AWS, target(AWS, "draining")), answer(GCP, target(AWS, "degraded"))).targets[0]
     assert (view.state, view.draining, view.undrained) == ("draining", True, (GCP,))
     assert view.sentence == (
-        f"An operator drains it at {AWS}. {GCP} has not taken that and may send it requests: drain it again."
+        f"An operator drains it at {AWS}. {GCP} has not taken that yet and may send it requests. "
+        "If it stays so, drain it again."
     )
     both = picture(answer(AWS, target(AWS, "draining")), answer(GCP, target(AWS, "draining"))).targets[0]
     assert (both.draining, both.undrained) == (True, ())

@@ -321,9 +321,9 @@ def test_a_viewer_and_an_operator_get_pages_that_differ_in_one_attribute() -> No
 @pytest.mark.parametrize(
     ("draining", "undrained", "labels"),
     [
-        (False, (), ["Drain…"]),
-        (True, (), ["End drain…"]),
-        (True, ("gcp/europe-west1",), ["Drain again…", "End drain…"]),
+        (False, (), ["Drain…", "Remove…"]),
+        (True, (), ["End drain…", "Remove…"]),
+        (True, ("gcp/europe-west1",), ["End drain…", "Remove…", "Drain again…"]),
     ],
 )
 def test_a_drain_that_a_router_has_missed_can_be_repeated(
@@ -332,4 +332,4 @@ def test_a_drain_that_a_router_has_missed_can_be_repeated(
     """Beside its end."""
     seen = change(healthy(), "aws/eu-west-1", draining=draining, undrained=undrained)
     buttons = part("targets", seen).find(id="target-aws-eu-west-1")[0].find("button")
-    assert [each.words for each in buttons] == ["Weight…", *labels, "Remove…"]
+    assert [each.words for each in buttons] == ["Weight…", *labels]
