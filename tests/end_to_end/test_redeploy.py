@@ -1,7 +1,8 @@
 """A new deployment of agents and routers under load: no request is lost, on any of the three clouds.
 
 The clients are as the README advises: they know all routers, and go on with the next one when one refuses a
-request or breaks its connection. The agent is declared repeatable.
+request or breaks its connection. The agent is declared repeatable. The deployment also makes a new API key,
+and routers begin to want one; the clients have the key of before.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ async def agent(request):
 @dataclass
 class Seen:
     """What the clients of one deployment saw. routers: which gave the replies. elsewhere: how often a router
-    was left for the next one."""
+    was left for the next one. unauthorized: how often one refused the API key."""
 
     sent: int = 0
     lost: list[str] = field(default_factory=list[str])
@@ -50,6 +51,7 @@ class Seen:
     targets: set[str] = field(default_factory=set[str])
     texts: set[str] = field(default_factory=set[str])
     elsewhere: int = 0
+    unauthorized: int = 0
 
 
 async def ask(session: aiohttp.ClientSession, urls: list[str], number: int, seen: Seen) -> None:
@@ -69,18 +71,27 @@ async def ask(session: aiohttp.ClientSession, urls: list[str], number: int, seen
                         seen.targets.add(reply.headers["x-skyfleet-target"])
                         seen.texts.add("new" if "new 0 1 2" in text else "old")
                         return
+                    seen.unauthorized += reply.status == 401
                     why = f"{reply.status} {text[-300:]}"
             except aiohttp.ClientError as error:
                 why = repr(error)
     seen.lost.append(why)
 
 
-async def load(urls: list[str], until: asyncio.Event, seen: Seen) -> None:
+def bearer(key: str) -> dict[str, str]:
+    """The field of an API key."""
+    return {"authorization": f"Bearer {key}"}
+
+
+async def load(urls: list[str], key: str, until: asyncio.Event, seen: Seen) -> None:
     """Open-loop load until the event and `AFTER_S` beyond."""
     loop = asyncio.get_running_loop()
     began, end = loop.time(), None
     timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
-    async with aiohttp.ClientSession(timeout=timeout) as session, asyncio.TaskGroup() as asks:
+    async with (
+        aiohttp.ClientSession(timeout=timeout, headers=bearer(key)) as session,
+        asyncio.TaskGroup() as asks,
+    ):
         while end is None or loop.time() < end:
             if until.is_set() and end is None:
                 end = loop.time() + AFTER_S
@@ -89,12 +100,12 @@ async def load(urls: list[str], until: asyncio.Event, seen: Seen) -> None:
             seen.sent += 1
 
 
-async def under_load(fleet: Fleet) -> Seen:
-    """Deploy what the folder holds, while clients send requests."""
+async def under_load(fleet: Fleet, key: str) -> Seen:
+    """Deploy what the folder holds, while clients with this API key send requests."""
     urls = [str(url).rstrip("/") for url in fleet.facts("outputs")["routerUrls"]]
     assert len(urls) == 3
     seen, done = Seen(), asyncio.Event()
-    sending = asyncio.create_task(load(urls, done, seen))
+    sending = asyncio.create_task(load(urls, key, done, seen))
     try:
         await asyncio.sleep(2)
         await asyncio.get_running_loop().run_in_executor(None, lambda: fleet.run("up"))
@@ -106,21 +117,35 @@ async def under_load(fleet: Fleet) -> Seen:
 
 @dataclass(frozen=True)
 class Redeployed:
-    """The fleet with the new agent and the new routers, and what clients saw meanwhile."""
+    """The fleet with the new agent and the new routers, and what clients saw meanwhile. former, key: the API
+    keys before and after."""
 
     fleet: Fleet
     seen: Seen
+    former: str
+    key: str
+
+
+def api_key(fleet: Fleet) -> str:
+    """The one for clients, as the stack's outputs have it."""
+    return str(fleet.facts("outputs", "--show-secrets")["apiKey"])
 
 
 @pytest.fixture(scope="module")
 def redeployed(fleet: Fleet) -> Iterator[Redeployed]:
-    """A new agent, and routers with a new policy."""
+    """A new agent, and routers with a new policy, which want an API key and take the new and the former
+    one."""
     agent, config = fleet.root / "functions" / "agent.py", fleet.root / "Pulumi.local.yaml"
     before = {path: path.read_text() for path in (agent, config)}
     agent.write_text(AGENT)
-    config.write_text(before[config].replace("policy: {", "policy: {heartbeatS: 1, "))
+    text = (
+        before[config].replace("policy: {", "policy: {heartbeatS: 1, ").replace("open: true", "open: false")
+    )
+    config.write_text(text.replace("config:\n", "config:\n  skyfleet:apiKeyGeneration: 2\n"))
+    former = api_key(fleet)
     try:
-        yield Redeployed(fleet, asyncio.run(under_load(fleet)))
+        seen = asyncio.run(under_load(fleet, former))
+        yield Redeployed(fleet, seen, former, api_key(fleet))
     finally:
         for path, text in before.items():
             path.write_text(text)
@@ -137,11 +162,26 @@ def test_a_new_deployment_under_load_loses_no_request(redeployed: Redeployed) ->
     assert seen.texts == {"old", "new"}
 
 
+def test_the_former_api_key_stays_valid_through_a_rotation(redeployed: Redeployed) -> None:
+    """No router refused it during the deployment. After it each takes both keys, and nothing else."""
+    former, key = redeployed.former, redeployed.key
+    assert former != key
+    assert redeployed.seen.unauthorized == 0
+    sent = {"new": bearer(key), "former": bearer(former), "none": {}, "wrong": bearer(f"{key}x")}
+    for url in redeployed.fleet.facts("outputs")["routerUrls"]:
+        found = {
+            name: requests.get(f"{str(url).rstrip('/')}/api/status", headers=fields, timeout=60).status_code
+            for name, fields in sent.items()
+        }
+        assert found == {"new": 200, "former": 200, "none": 401, "wrong": 401}, url
+
+
 def test_a_silent_stream_gets_comments_through_each_cloud(redeployed: Redeployed) -> None:
     """A router on Lambda, on Azure Functions and on Cloud Run: they come while the agent is silent."""
     for url in redeployed.fleet.facts("outputs")["routerUrls"]:
-        body = {"input": "silence", "stream": True}
-        with requests.post(f"{str(url).rstrip('/')}/invoke", json=body, stream=True, timeout=60) as reply:
+        asked = f"{str(url).rstrip('/')}/invoke"
+        body, fields = {"input": "silence", "stream": True}, bearer(redeployed.key)
+        with requests.post(asked, json=body, headers=fields, stream=True, timeout=60) as reply:
             text = "\n".join(reply.iter_lines(chunk_size=1, decode_unicode=True))
         assert text.count(": ping\n") >= 2, (url, text)
         assert text.index('"new ') < text.index(": ping") < text.index('"0 '), (url, text)
