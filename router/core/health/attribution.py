@@ -16,9 +16,15 @@ Rules
   these: memory is bounded, and an agent with a path for each item has requests to compare, too.
 - Outcomes are counted from the first failure until there was none for `EVIDENCE_S`, so a fleet without errors
   does no work here.
-- Each target keeps about its last `WINDOW` outcomes of a class: evidence is counted in requests. Active
-  requests count as good for their own target: errors are often faster than replies, and where replies take
-  longest they must not be missed.
+- Of each class the outcomes of two periods are kept: evidence is counted in requests. A period ends for all
+  targets at once, when the busiest one and the others together have `WINDOW` outcomes of it each. So all are
+  compared over the same time: a dependency that fails now and then fails for each of them alike, and the last
+  outcomes of each target would be those of a bad minute at the busy one, and of an hour at the others.
+- After most of its failures among the last `LATEST` outcomes of the class, the next outcome of another target
+  must have been a success (or the one before, if none followed). A strategy such as `cost` asks the others
+  for a comparison only while errors come, so over a longer time they would look worse than they are.
+- Active requests count as good for their own target: errors are often faster than replies, and where replies
+  take longest they must not be missed.
 - With the proof, all errors that led to it count at once, and then each further one while it holds.
 - A request without a reply of an agent (a platform's error, a broken connection or reply) may have killed the
   agent's process, but so does a cloud that is out. Such a failure counts at once where another target has
@@ -43,8 +49,12 @@ from skyfleet.values import frozen
 
 # The chance that equally good targets look so different: of three targets 5 errors against 8 successes.
 CHANCE: Final = 1 / 1000
-# Outcomes of a class at one target: enough for a proof where one in ten requests fails.
+# Outcomes of a class in a period: enough for a proof where one in ten requests fails.
 WINDOW: Final = 64
+# Outcomes of a class in which a moment shows: one failure of a dependency, or one after it.
+LATEST: Final = 16
+# A period ends with so many outcomes at one target, too, although the others have fewer than `WINDOW`.
+MOST: Final = 8 * WINDOW
 # Few enough that requests with a path each soon meet in one class; more than most agents have busy paths.
 CLASSES: Final = 8
 # Longer than the first ejections, so that a bad build is known when it returns from one.
@@ -53,29 +63,46 @@ EVIDENCE_S: Final = 60.0
 
 @frozen
 class Tally:
-    """A class's outcomes at one target. failed, good: lately. row: the newest failures, without a success
-    between. held: failures that have not counted against the target yet."""
+    """A class's outcomes at one target. failed, good: in this period and the last one. row: the newest
+    failures, without a success between. held: failures that have not counted against the target yet.
+    new_failed, new_good: in this period. ever: it has failed since the evidence began."""
 
     failed: int = 0
     good: int = 0
     row: int = 0
     held: int = 0
+    new_failed: int = 0
+    new_good: int = 0
+    ever: bool = False
+
+    @property
+    def new(self) -> int:
+        """The outcomes of this period."""
+        return self.new_failed + self.new_good
+
+
+Latest = tuple[str, bool]
 
 
 @frozen
 class Evidence:
     """The outcomes since the first failure. at: unix s, of the newest failure. classes: the tallies of each
-    class by target. asked: classes of which a request was sent elsewhere, and no outcome has come since."""
+    class by target. asked: classes of which a request was sent elsewhere, and no outcome has come since.
+    latest: the last outcomes of each class, as targets and whether they failed."""
 
     at: float
     classes: Mapping[int, Mapping[str, Tally]] = field(default_factory=dict[int, Mapping[str, Tally]])
     asked: frozenset[int] = frozenset()
+    latest: Mapping[int, tuple[Latest, ...]] = field(default_factory=dict[int, tuple[Latest, ...]])
 
 
 _NOTHING: Final = Tally()
 # In standard deviations. A chance of 1 in 1,000 needs 3.1 in a normal distribution, and 2.6 in the most
 # skewed one, where the target has nearly all outcomes.
 _FAR: Final = 2.5
+# So many errors are distributed nearly as in a normal distribution, where this is a chance of 1 in 4,000.
+_MANY: Final = 128
+_FAR_OF_MANY: Final = 3.5
 
 
 @frozen
@@ -103,36 +130,41 @@ def failed(
 
     now: unix s. active: how many other requests are active there."""
     request_class = _counted_as(evidence, request_class, now)
-    before, tallies = _before(evidence, request_class, target, now)
-    tally = _bounded(Tally(before.failed + 1, before.good, before.row + 1, before.held + 1))
-    after = _after(evidence, request_class, {**tallies, target: tally}, now, now)
-    if not (_does_better(after.classes[request_class], target) and is_proven(after, target, active)):
+    after = _after(evidence, request_class, target, now, held=1)
+    tallies = after.classes[request_class]
+    if not (
+        _does_better(tallies, target)
+        and _fails_alone(after.latest[request_class], target)
+        and is_proven(after, target, active)
+    ):
         return after, NOT_PROVEN
+    tally = tallies[target]
     row = min(tally.row, tally.held)
     counted = {**tallies, target: replace(tally, held=0)}
-    return _after(after, request_class, counted, now, now), Finding(row, tally.held - row)
+    after = replace(after, classes={**after.classes, request_class: counted})
+    return after, Finding(row, tally.held - row)
 
 
 def broke(evidence: Evidence | None, request_class: int, target: str, now: float) -> tuple[Evidence, bool]:
     """After a request of this class got no reply of an agent there, and whether others fare alike. now: unix
     s."""
     request_class = _counted_as(evidence, request_class, now)
-    before, tallies = _before(evidence, request_class, target, now)
-    tally = _bounded(Tally(before.failed + 1, before.good, before.row + 1, before.held))
-    after = _after(evidence, request_class, {**tallies, target: tally}, now, now)
-    least = min((_share(one) for key, one in tallies.items() if key != target), default=0.0)
-    alike = least > 0 and (least >= _share(tally) / 2 or not is_proven(after, target))
-    return after, alike
+    after = _after(evidence, request_class, target, now, held=0)
+    tallies = after.classes[request_class]
+    others = [one for key, one in tallies.items() if key != target]
+    if not others or not all(one.ever for one in others):
+        return after, False
+    least = min(_share(one) for one in others)
+    alone = _fails_alone(after.latest[request_class], target) is not False
+    worse = alone and least < _share(tallies[target]) / 2
+    return after, not (worse and is_proven(after, target))
 
 
 def succeeded(evidence: Evidence, request_class: int, target: str, now: float) -> Evidence | None:
     """After a good reply to a request of this class; None when the newest failure is too old. now: unix s."""
     if not _lasts(evidence, now):
         return None
-    request_class = _counted_as(evidence, request_class, now)
-    before, tallies = _before(evidence, request_class, target, now)
-    tally = _bounded(Tally(before.failed, before.good + 1, 0, before.held))
-    return _after(evidence, request_class, {**tallies, target: tally}, evidence.at, now)
+    return _after(evidence, _counted_as(evidence, request_class, now), target, now)
 
 
 def asked(evidence: Evidence, request_class: int) -> Evidence:
@@ -160,10 +192,12 @@ def is_proven(evidence: Evidence, target: str, active: int = 0) -> bool:
     # The exact sum costs milliseconds with many errors, and this far from the mean it is never so rare.
     if surplus <= _FAR * spread:
         return False
-    chances = [1.0]
+    if seen > _MANY:
+        return surplus >= _FAR_OF_MANY * spread
+    fewer = [1.0]
     for table in tables:
-        chances = _added(chances, table.chances())
-    return math.fsum(chances[seen:]) <= CHANCE
+        fewer = _added(fewer, table.chances(seen))[:seen]
+    return 1 - math.fsum(fewer) <= CHANCE
 
 
 @frozen
@@ -186,14 +220,14 @@ class _Table:
             return 0.0
         return self.here * self.rest * self.bad * fine / (every * every * (every - 1))
 
-    def chances(self) -> list[float]:
-        """How probable each number of errors at the target is (hypergeometric), from 0."""
+    def chances(self, below: int) -> list[float]:
+        """How probable each number of errors at the target is (hypergeometric), from 0, below a limit."""
         every = _log_ways(self.here + self.rest, self.bad)
         return [
             math.exp(_log_ways(self.here, n) + _log_ways(self.rest, self.bad - n) - every)
             if n >= self.bad - self.rest
             else 0.0
-            for n in range(min(self.here, self.bad) + 1)
+            for n in range(min(self.here + 1, self.bad + 1, below))
         ]
 
 
@@ -234,27 +268,48 @@ def _lasts(evidence: Evidence, now: float) -> bool:
     return 0 <= now - evidence.at < EVIDENCE_S
 
 
-def _before(
-    evidence: Evidence | None, request_class: int, target: str, now: float
-) -> tuple[Tally, Mapping[str, Tally]]:
-    """The outcomes of this class lately: at this target, and at each."""
-    if evidence is None or not _lasts(evidence, now):
-        return _NOTHING, {}
-    tallies = evidence.classes.get(request_class, {})
-    return tallies.get(target, _NOTHING), tallies
-
-
 def _after(
-    evidence: Evidence | None, request_class: int, tallies: Mapping[str, Tally], at: float, now: float
+    evidence: Evidence | None, request_class: int, target: str, now: float, held: int | None = None
 ) -> Evidence:
+    """With one more outcome of this class. held: of a failure, 1 if it may count later; None: a success."""
     if evidence is None or not _lasts(evidence, now):
-        return Evidence(at, {request_class: tallies})
-    return Evidence(at, {**evidence.classes, request_class: tallies}, evidence.asked - {request_class})
+        evidence = Evidence(now)
+    tallies = evidence.classes.get(request_class, {})
+    before = tallies.get(target, _NOTHING)
+    if held is None:
+        tally = replace(before, good=before.good + 1, row=0, new_good=before.new_good + 1)
+    else:
+        failed, new = before.failed + 1, before.new_failed + 1
+        tally = Tally(
+            failed, before.good, before.row + 1, before.held + held, new, before.new_good, ever=True
+        )
+    latest = (*evidence.latest.get(request_class, ())[1 - LATEST :], (target, held is not None))
+    return Evidence(
+        evidence.at if held is None else now,
+        {**evidence.classes, request_class: _bounded({**tallies, target: tally})},
+        evidence.asked - {request_class},
+        {**evidence.latest, request_class: latest},
+    )
+
+
+def _fails_alone(latest: Sequence[Latest], target: str) -> bool | None:
+    """Whether after most of the target's failures in these outcomes another target had a success; before the
+    newest one, if nothing followed. None: there is nothing to compare."""
+    after: bool | None = None
+    pairs = list[bool]()
+    for key, failed in reversed(latest):
+        if key != target:
+            after = failed
+        elif failed and after is not None:
+            pairs.append(not after)
+    if not pairs and after is not None:
+        pairs = [not next(failed for key, failed in reversed(latest) if key != target)]
+    return 2 * sum(pairs) > len(pairs) if pairs else None
 
 
 def _share(tally: Tally) -> float:
-    """The share of failures; a tally is never empty."""
-    return tally.failed / (tally.failed + tally.good)
+    """The share of failures; 0 of none."""
+    return tally.failed / max(1, tally.failed + tally.good)
 
 
 def _log_ways(total: int, chosen: int) -> float:
@@ -262,9 +317,15 @@ def _log_ways(total: int, chosen: int) -> float:
     return math.lgamma(total + 1) - math.lgamma(chosen + 1) - math.lgamma(total - chosen + 1)
 
 
-def _bounded(tally: Tally) -> Tally:
-    """About the last `WINDOW` outcomes: half of all is forgotten when there are more."""
-    if tally.failed + tally.good <= WINDOW:
-        return tally
-    fewer = tally.failed // 2
-    return Tally(fewer, tally.good // 2, min(tally.row, fewer), min(tally.held, fewer))
+def _bounded(tallies: Mapping[str, Tally]) -> Mapping[str, Tally]:
+    """The outcomes of two periods: if this one is over, the last one is forgotten, for all targets."""
+    every = [one.new for one in tallies.values()]
+    most = max(every)
+    if most < WINDOW or (sum(every) - most < WINDOW and most < MOST):
+        return tallies
+    return {key: _of_this_period(one) for key, one in tallies.items()}
+
+
+def _of_this_period(tally: Tally) -> Tally:
+    failed = tally.new_failed
+    return Tally(failed, tally.new_good, min(tally.row, failed), min(tally.held, failed), ever=tally.ever)

@@ -18,6 +18,8 @@ from router.core.health.attribution import (
     CHANCE,
     CLASSES,
     EVIDENCE_S,
+    LATEST,
+    MOST,
     NOT_PROVEN,
     WINDOW,
     Evidence,
@@ -31,6 +33,7 @@ from router.core.health.attribution import (
     needs_comparison,
     succeeded,
 )
+from router.core.health.machine import FAILURES
 
 pytestmark = pytest.mark.pure
 
@@ -288,8 +291,58 @@ def test_the_memory_is_bounded(steps: list[Step]) -> None:
     assert len(evidence.classes) <= CLASSES
     for tallies in evidence.classes.values():
         for tally in tallies.values():
-            assert tally.failed + tally.good <= WINDOW
+            assert tally.failed + tally.good <= 2 * MOST
             assert tally.row <= tally.failed >= tally.held
+    assert all(len(latest) <= LATEST for latest in evidence.latest.values())
+
+
+def test_the_memory_of_a_single_target_is_bounded() -> None:
+    """Nothing ends its periods but their length."""
+    evidence = known((0, 0, True), *[(0, 0, number % 3 == 0) for number in range(5 * MOST)])
+    assert MOST <= evidence.classes[0]["t0"].failed + evidence.classes[0]["t0"].good <= 2 * MOST
+
+
+def test_many_errors_are_compared_fast_enough() -> None:
+    """As far from the mean as in a normal distribution; the exact sum would take as many steps as errors."""
+    for bad, proven in ((150, False), (170, True)):
+        rows = {"own": Tally(bad, 400 - bad), "other": Tally(130, 270)}
+        assert is_proven(Evidence(NOW, dict.fromkeys(range(2), rows)), "own") is proven
+
+
+def test_an_agent_that_fails_now_and_then_in_each_cloud_is_at_no_targets_fault() -> None:
+    """A dependency fails for 20 requests in a row, again and again. The targets have unequal shares, so their
+    last outcomes are of different times."""
+    for turn in ("0000100002", "00000000000000001", "010010102"):
+        targets = itertools.cycle(int(one) for one in turn)
+        for seed in range(5):
+            draw, bad, evidence = random.Random(seed), 0, None
+            for _ in range(2_000):
+                bad = bad - 1 if bad else 20 * (draw.random() < 0.015)
+                evidence, counted = tell([(0, next(targets), bad > 0)], evidence)
+                assert counted.total() < FAILURES
+
+
+def test_targets_that_are_asked_only_while_errors_come_are_not_worse_for_it() -> None:
+    """As `cost` compares: the failing requests of a minute go to both, the good ones to one."""
+    evidence: Evidence | None = None
+    for _ in range(20):
+        evidence, counted = tell([(0, number % 2, True) for number in range(20)], evidence)
+        assert not counted
+        evidence, counted = tell([(0, 0, False)] * 40, evidence)
+        assert not counted
+    evidence, counted = tell([(0, number % 2, number % 2 == 1) for number in range(20)], evidence)
+    assert set(counted) == {"t1"}
+
+
+def test_a_target_that_has_failed_is_known_for_it_in_later_periods() -> None:
+    """So a request that kills the agent everywhere does not count again after each period."""
+    evidence, _ = broke(known((0, 0, True)), 0, "t1", NOW)
+    evidence, _ = tell(
+        good(0, 0, WINDOW) + good(0, 1, WINDOW) + good(0, 0, WINDOW) + good(0, 1, WINDOW), evidence
+    )
+    assert evidence is not None
+    assert {tally.failed for tally in evidence.classes[0].values()} == {0}
+    assert broke(evidence, 0, "t0", NOW)[1]
 
 
 def test_a_class_differs_by_path_and_client() -> None:
