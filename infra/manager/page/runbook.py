@@ -59,7 +59,11 @@ TARGETS: Mapping[str, Row] = {
         "It starts its first instance.",
         "Nothing: requests wait or go elsewhere. If it stays: set `minInstances`.",
     ),
-    "draining": Row("⇣ draining", "An operator has drained it.", "End the drain when the work is done."),
+    "draining": Row(
+        "⇣ draining",
+        "An operator has drained it.",
+        "End the drain when the work is done. If a router has missed it: drain again.",
+    ),
     "unknown": Row(
         "? unknown",
         "No router has reported it yet.",
