@@ -9,6 +9,7 @@ Rules
 from __future__ import annotations
 
 import contextlib
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -109,7 +110,7 @@ def page(versions: Mapping[str, str], found: Mapping[str, Mapping[str, str]]) ->
     ]
     head = ["case", *(TITLES[name] for name in names)]
     lines = ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *map(_cells, rows))]
-    notes = [f"({number}) {cause.text}\n" for number, cause in enumerate(causes, 1)]
+    notes = [textwrap.fill(f"({number}) {cause.text}", 120) + "\n" for number, cause in enumerate(causes, 1)]
     return _INTRODUCTION.format(cases=len(CASES), equal=equal) + "\n".join([*lines, "", *notes])
 
 

@@ -37,6 +37,8 @@ Cause = Literal[
     "response-too-large",
     "no-route",  # Azure: no function of the app has this route
     "unauthorized",  # Azure: the function requires a key
+    "uri-too-long",  # Azure: the request line
+    "fields-too-large",  # Azure: their number or size
     "not-forwarded",  # Azure: the host cannot pass on a field of the request or of the reply
 ]
 

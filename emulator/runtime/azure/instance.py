@@ -75,6 +75,8 @@ class AzureInstance(HttpInstance):
     @asynccontextmanager
     async def exchange(self, call: Call) -> AsyncGenerator[Reply]:
         """One HTTP request."""
+        if (cause := azure_targets.too_large(call)) is not None:
+            raise InstanceError(cause)
         found = self._app.find(call.method, call.target)
         if found is None:
             raise InstanceError("no-route", f"no function takes {call.method} {call.target}")

@@ -16,7 +16,8 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
-from emulator.runtime.types import Headers
+from emulator.runtime.errors import Cause
+from emulator.runtime.types import Call, Headers
 
 _RUN = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _LOOSE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -24,11 +25,23 @@ _LOOSE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _PATH = "!$&'()*+,/:;=@"
 _QUERY = "!#$%&'()*+,/:;=?@[]"
 _SLASH = 0x2F
+# Kestrel's defaults (`KestrelServerLimits`), which the host keeps (azure-functions-host, Program.cs).
+MOST_LINE = 8 * 1024
+MOST_FIELDS = 100
+MOST_BYTES = 32 * 1024
 
 
 def refused(path: str) -> bool:
     """Whether the host answers 400."""
     return "%00" in path
+
+
+def too_large(call: Call) -> Cause | None:
+    """Why the host refuses this head, or None."""
+    if len(f"{call.method} {call.target} HTTP/1.1\r\n") > MOST_LINE:
+        return "uri-too-long"
+    size = sum(len(name) + len(value) + 4 for name, value in call.headers)  # ": " and CRLF
+    return "fields-too-large" if len(call.headers) > MOST_FIELDS or size > MOST_BYTES else None
 
 
 def forwards(headers: Headers) -> bool:

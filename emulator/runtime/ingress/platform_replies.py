@@ -83,6 +83,8 @@ ANSWERS: dict[Cloud, dict[Cause, Answer]] = {
         "no-route": (404, {}, b""),
         "unauthorized": (401, {}, b""),
         "not-forwarded": (502, {}, b""),
+        "uri-too-long": (414, {}, b""),
+        "fields-too-large": (431, {}, b""),
     },
     "gcp": {
         "bad-request": _html(400, "Bad Request", "Your client has issued a malformed or illegal request."),

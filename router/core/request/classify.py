@@ -54,6 +54,8 @@ NOT_NOW: Final = frozenset({429, 503})
 # The request may have been executed in part.
 _SERVER_ERRORS: Final = frozenset({500, 502, 504})
 _DENIALS: Final = frozenset({401, 403, 404, 421})
+# Of a body, a request line, header fields.
+_LIMITS: Final = frozenset({413, 414, 431})
 # What all three runtimes hand to the agent.
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # The host of Azure Functions answers these itself.
@@ -83,8 +85,9 @@ class ResponseKind(StrEnum):
 class Responder(StrEnum):
     """The component that sent a reply without the load header.
 
-    AGENT: nothing speaks against it. FRONTEND: before the agent. LIMIT: the cloud's limit for bodies;
-    Lambda's is the lowest for binary data. UNKNOWN: another component, and the agent may have executed.
+    AGENT: nothing speaks against it. FRONTEND: before the agent. LIMIT: the cloud's limit for bodies, where
+    Lambda's is the lowest for binary data, or for heads, where Azure's is. UNKNOWN: another component, and
+    the agent may have executed.
     """
 
     AGENT = "agent"
@@ -211,7 +214,7 @@ def responder(status: int, *, identified: bool, later: bool = False) -> Responde
     the reply has a Retry-After."""
     if status in _DENIALS:
         return Responder.FRONTEND
-    if status == 413:
+    if status in _LIMITS:
         return Responder.LIMIT
     if identified and 300 <= status < 400:
         return Responder.FRONTEND

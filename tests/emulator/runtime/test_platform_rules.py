@@ -18,7 +18,7 @@ from emulator.runtime.azure import targets as azure_targets
 from emulator.runtime.errors import RequestError
 from emulator.runtime.faults import Fault, Injected, Verdict
 from emulator.runtime.ingress import platform_replies, reserved_paths
-from emulator.runtime.types import Call
+from emulator.runtime.types import Call, Headers
 from emulator.services.identity import Denied, Identities, allowed
 from emulator.services.objects import BadKey, Condition, Objects, PreconditionFailed, listing
 
@@ -297,6 +297,22 @@ def test_azures_host_decodes_a_path_and_encodes_it_again(sent: str, passed_on: s
     """As Kestrel, YARP and .NET's Uri do; what it makes stays so behind another such host."""
     assert azure_targets.passed_on(sent) == passed_on
     assert azure_targets.passed_on(passed_on) == passed_on
+
+
+@pytest.mark.parametrize(
+    ("target", "headers", "cause"),
+    [
+        ("/" + "x" * 8_000, (), None),
+        ("/" + "x" * 8_192, (), "uri-too-long"),
+        ("/", (("x", "y"),) * 100, None),
+        ("/", (("x", "y"),) * 101, "fields-too-large"),
+        ("/", (("x", "y" * 16_000),) * 2, None),
+        ("/", (("x", "y" * 16_400),) * 2, "fields-too-large"),
+    ],
+)
+def test_azures_host_takes_heads_up_to_its_limits(target: str, headers: Headers, cause: str | None) -> None:
+    """Those of Kestrel."""
+    assert azure_targets.too_large(Call("1", "GET", target, headers, b"")) == cause
 
 
 def test_a_function_url_takes_one_value_of_each_field_but_cookies() -> None:

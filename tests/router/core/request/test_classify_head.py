@@ -112,6 +112,8 @@ def test_an_unknown_outcome_changes_nothing(status: int) -> None:
         (404, False, False, Responder.FRONTEND),
         (421, False, False, Responder.FRONTEND),
         (413, False, False, Responder.LIMIT),
+        (414, True, False, Responder.LIMIT),
+        (431, False, False, Responder.LIMIT),
         (302, True, False, Responder.FRONTEND),
         (302, False, False, Responder.AGENT),
         (503, True, False, Responder.FRONTEND),
