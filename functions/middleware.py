@@ -38,6 +38,7 @@ from functions.response import CheckedResponse
 from functions.runner import ReplayStored
 from functions.settings import Settings
 from skyfleet.asgi import (
+    SAFE_METHODS,
     ASGIApp,
     BodyTooLarge,
     ClientDisconnected,
@@ -58,8 +59,6 @@ from skyfleet.signing import Unauthorized, Verifier, signature_headers
 
 LOG: Final = logging.getLogger("skyfleet.middleware")
 HEALTH: Final = "/health"
-# Safe methods (RFC 9110, section 9.2.1) change nothing, so an Idempotency-Key on them is ignored.
-SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 # Handles a request with an Idempotency-Key: the application, its scope, the whole body, send.
 IdempotencyHandler = Callable[[ASGIApp, Scope, bytes, Send], Awaitable[None]]

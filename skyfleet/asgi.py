@@ -18,6 +18,8 @@ Header = tuple[bytes, bytes]
 
 # AWS Lambda takes 6 MB per request, the least of the three clouds; one limit for all of them.
 BODY_LIMIT: Final = 6 * 1024 * 1024
+# Safe methods (RFC 9110, section 9.2.1) change nothing: agents and routers ignore an Idempotency-Key on them.
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 JSON_TYPE: Final[Header] = (b"content-type", b"application/json")
 
 

@@ -67,6 +67,7 @@ def test_the_core_imports_plain_data_modules_and_itself_only() -> None:
                 "router.core",
                 "skyfleet.sse",
                 "skyfleet.asgi.Header",
+                "skyfleet.asgi.SAFE_METHODS",
                 "skyfleet.asgi.error_json",
                 "skyfleet.cors",
                 "skyfleet.forwarded",

@@ -40,8 +40,8 @@ class Draining(Protocol):
     def expire(self) -> None: ...
 
 
-class _Deaf:
-    """What is told in place of an application that does not drain."""
+class _NoDraining:
+    """Of an application that does not drain."""
 
     def drain(self) -> None: ...
 
@@ -50,4 +50,4 @@ class _Deaf:
 
 def draining(app: object) -> Draining:
     """The application, if it drains; otherwise what does nothing."""
-    return cast("Draining", app) if hasattr(app, "drain") else _Deaf()
+    return cast("Draining", app) if hasattr(app, "drain") else _NoDraining()

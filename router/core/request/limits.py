@@ -7,11 +7,11 @@ from typing import Final
 
 from router.core.policy import Policy
 from router.core.request.options import RequestOptions
+from skyfleet.asgi import SAFE_METHODS
 from skyfleet.values import frozen
 
 # RFC 9110, section 9.2.2.
-SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-IDEMPOTENT: Final = SAFE | {"PUT", "DELETE"}
+IDEMPOTENT: Final = SAFE_METHODS | {"PUT", "DELETE"}
 
 
 @frozen
@@ -62,7 +62,6 @@ def request_limits(
         hedge_after_s,
         not idempotent and policy.hedge != "on",
         client_deadline,
-        # Agents ignore a key on safe methods.
-        b"" if options.key is None or method in SAFE else options.key,
+        b"" if options.key is None or method in SAFE_METHODS else options.key,
         (options.heartbeat and policy.heartbeat_s) or math.inf,
     )
