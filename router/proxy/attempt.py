@@ -358,16 +358,15 @@ class Attempt:
                 self._succeeded()
 
     def _failed(self, outcome: Outcome, why: str, *, unsent: bool) -> None:
-        context = self._context
-        age_s = context.ticks() - self.started
+        context, key, request_class = self._context, self.key, self.request.request_class
+        balancer, age_s = context.balancer, context.ticks() - self.started
         if outcome is Outcome.AGENT_ERROR:
-            context.balancer.agent_failed(self.key, self.request.request_class, why, age_s)
-        elif outcome is Outcome.UNRESPONSIVE or unsent or not self._breaks_everywhere():
-            context.balancer.attempt_failed(self.key, outcome, why, age_s)
+            balancer.agent_failed(key, request_class, why, age_s)
+        elif outcome is Outcome.UNRESPONSIVE or unsent or not balancer.breaks_everywhere(key, request_class):
+            balancer.attempt_failed(key, outcome, why, age_s)
+        else:
+            context.prober.verify(key, restarts=True)
         context.prober.watch()
-
-    def _breaks_everywhere(self) -> bool:
-        return self._context.balancer.breaks_everywhere(self.key, self.request.request_class)
 
     def _succeeded(self) -> None:
         self._context.balancer.agent_succeeded(self.key, self.request.request_class)

@@ -10,6 +10,8 @@ Rules
 - A probe may take as long as a cold start. A warm target that has not answered after `probe_timeout_s`, or a
   cold one after `cold_timeout_s`, is unresponsive, unless its agent responded to any request meanwhile. A
   later answer counts.
+- Where requests of a class break everywhere, they may kill the agent, or the cloud may be out all the same:
+  its /health tells (`router.proxy.attempt`). A killed agent has the time of a cold start to answer it.
 - A probe older than `probe_timeout_s` may be lost, so the next caller starts another. A success of either
   counts, a failure only of the newer.
 - What ends or times out much too late was frozen with its sandbox and proves nothing.
@@ -114,12 +116,15 @@ class Prober:
         listener: Listener | None = None,
         fresh_s: float | None = None,
         lost_s: float | None = None,
+        *,
+        restarts: bool = False,
     ) -> tuple[float, Callable[[], None]]:
         """Probe a target, or join its running probe. Returns since when that runs (ticks), and how to stop
         listening.
 
         listener: called later with the result. fresh_s: how old an answer may be that serves again;
-        default: the policy's. lost_s: when a running probe may be lost; default: `probe_timeout_s`."""
+        default: the policy's. lost_s: when a running probe may be lost; default: `probe_timeout_s`.
+        restarts: a new instance may have to start for the probe, so it has the time of a cold start."""
         now, loop = self._ticks(), asyncio.get_running_loop()
         balancer, policy = self._balancer, self._balancer.policy
         probe = self._running.get(key)
@@ -135,7 +140,7 @@ class Prober:
             if lost is not None and lost.timer is not None:
                 probe.timer, lost.timer = lost.timer, None
             else:
-                warm = balancer.last_seen[key].is_warm(balancer.clock())
+                warm = balancer.last_seen[key].is_warm(balancer.clock()) and not restarts
                 due = loop.time() + (policy.probe_timeout_s if warm else policy.cold_timeout_s)
                 probe.timer = loop.call_at(due, self._unanswered, key, due)
         balancer.probe_started(key)

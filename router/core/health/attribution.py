@@ -26,10 +26,11 @@ Rules
 - Active requests count as good for their own target: errors are often faster than replies, and where replies
   take longest they must not be missed.
 - With the proof, all errors that led to it count at once, and then each further one while it holds.
-- A request without a reply of an agent (a platform's error, a broken connection or reply) may have killed the
-  agent's process, but so does a cloud that is out. Such a failure counts at once where another target has
-  none in the class. Where each other target has some, it counts only if this one fails twice as often, with
-  the same proof (`broke`). One that was not sent, as its connection was refused, always counts.
+- A request without a reply of an agent (a platform's error, a broken connection or reply) may have killed
+  the agent's process, but so does a cloud that is out. Such a failure counts at once where another target
+  has none in the class. Where each other target has some, it counts only if this one fails twice as often,
+  with the same proof (`broke`), or if the target does not answer /health either. One that was not sent, as
+  its connection was refused, always counts.
 - Where a strategy sends a class to one target (`cost`, a standby), nothing can be compared. Then one request
   of the class at a time goes to another target, until that has as many outcomes as there were errors.
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from skyfleet.asgi import Header
 from tests.router.proxy.support import MARK
-from tests.router.support import Front, Peer, Received, alive, router, upstream
+from tests.router.support import CALM, Front, Peer, Received, alive, router, upstream
 
 
 async def crashes(request: Received, peer: Peer) -> None:
@@ -101,6 +103,75 @@ async def test_a_request_that_kills_the_agent_in_all_clouds_ejects_none(repeatab
             assert (await front.client.post("/invoke")).status_code == 200
             assert (await front.client.post(("/kill", "/break")[number % 2])).status_code >= 500
         assert await states(front) <= {"unknown", "healthy"}
+
+
+@pytest.mark.parametrize("fault", ["refuses", "errors"])
+async def test_a_cloud_that_goes_out_while_requests_kill_the_agent_everywhere_is_found(fault: str) -> None:
+    """A failure of their class tells nothing then, but /health does."""
+    out = False
+
+    async def dies(request: Received, peer: Peer) -> None:
+        if request.target == "/kill":
+            peer.reset()
+        else:
+            await crashes(request, peer)
+
+    async def dies_and_goes_out(request: Received, peer: Peer) -> None:
+        if not out:
+            await dies(request, peer)
+        elif fault == "errors":
+            await peer.reply(502, b"Bad Gateway")
+        else:
+            peer.reset()
+
+    async with (
+        upstream(dies_and_goes_out) as a,
+        upstream(dies) as b,
+        upstream(dies) as c,
+        router([a.url, b.url, c.url], repeatable=False, policy=replace(CALM, probe_fresh_s=0.0)) as front,
+    ):
+        for _ in range(12):
+            await front.client.post("/kill")
+        assert await states(front) <= {"unknown", "healthy"}
+        out = True
+        async with asyncio.timeout(20):
+            while (await front.target("aws/r0"))["state"] != "ejected":
+                await front.client.post("/kill")
+        assert [target["state"] == "ejected" for target in (await front.status())["targets"]] == [
+            True,
+            False,
+            False,
+        ]
+        for _ in range(12):
+            assert (await front.client.post("/invoke")).status_code == 200
+
+
+async def test_an_agent_that_starts_again_after_each_such_request_is_not_out() -> None:
+    """Its /health takes as long as a cold start."""
+    killed = False
+
+    async def restarts(request: Received, peer: Peer) -> None:
+        nonlocal killed
+        if request.target == "/kill":
+            killed = True
+            peer.reset()
+        elif killed and request.target == "/health":
+            await asyncio.sleep(0.8)
+            await alive(peer, cold=True)
+        else:
+            await crashes(request, peer)
+
+    policy = replace(CALM, probe_timeout_s=0.3, cold_timeout_s=30.0)
+    async with (
+        upstream(restarts) as a,
+        upstream(restarts) as b,
+        router([a.url, b.url], repeatable=False, policy=policy) as front,
+    ):
+        assert (await front.client.post("/invoke")).status_code == 200
+        for _ in range(8):
+            await front.client.post("/kill")
+        await asyncio.sleep(1.0)
+        assert await states(front) <= {"unknown", "healthy", "cold"}
 
 
 async def test_a_client_that_is_limited_everywhere_moves_no_other_clients_requests() -> None:
