@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
 from infra.manager.page import feed
@@ -22,6 +22,7 @@ from tests.infra.manager.page.fakes import NOW
 # Chromium has no sandbox as root, which CI is. Nothing asks the network.
 FLAGS = (
     "--disable-gpu",
+    "--disable-software-rasterizer",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
@@ -65,6 +66,9 @@ class Seen:
         if message.type in ("error", "warning"):
             self.complaints.append(message.text)
 
+    def hear_error(self, error: PlaywrightError) -> None:
+        self.complaints.append(str(error))
+
 
 @pytest.fixture
 def seen() -> Seen:
@@ -72,22 +76,40 @@ def seen() -> Seen:
     return Seen()
 
 
-@pytest.fixture
-def open_page(browser: Browser, site: Site, seen: Seen) -> Generator[Open]:
-    """Opens the page and waits until it is live. After the test the console has no complaint."""
-    contexts: list[BrowserContext] = []
+def _new_page(browser: Browser) -> Page:
+    """A page in a context of its own."""
+    context = browser.new_context()
+    context.set_default_timeout(PATIENCE_MS)
+    return context.new_page()
 
-    def opened(width: int = 1280, height: int = 900, scheme: str = "light", *, wait: bool = True) -> Page:
-        context = browser.new_context(
-            viewport={"width": width, "height": height},
+
+@pytest.fixture(scope="module")
+def kept_page(browser: Browser) -> Page:
+    """The page that the tests of a file use one after the other: a new one takes a CPU second to start."""
+    return _new_page(browser)
+
+
+@pytest.fixture
+def open_page(browser: Browser, kept_page: Page, site: Site, seen: Seen) -> Generator[Open]:
+    """Opens the page and waits until it is live. After the test the console has no complaint.
+
+    fresh: in a browser context of its own, for what outlasts a page load, such as a clock."""
+    pages: list[Page] = []
+
+    def opened(
+        width: int = 1280, height: int = 900, scheme: str = "light", *, wait: bool = True, fresh: bool = False
+    ) -> Page:
+        page = _new_page(browser) if fresh or pages else kept_page
+        pages.append(page)
+        page.context.clear_cookies()
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(
             color_scheme="dark" if scheme == "dark" else "light",
             reduced_motion="reduce",
+            forced_colors="none",
         )
-        context.set_default_timeout(PATIENCE_MS)
-        contexts.append(context)
-        page = context.new_page()
         page.on("console", seen.hear)
-        page.on("pageerror", lambda error: seen.complaints.append(str(error)))
+        page.on("pageerror", seen.hear_error)
         page.clock.set_system_time(NOW)
         page.goto(site.url)
         if wait:
@@ -96,7 +118,9 @@ def open_page(browser: Browser, site: Site, seen: Seen) -> Generator[Open]:
 
     yield opened
     complaints = [*seen.complaints]
-    for page in [page for context in contexts for page in context.pages]:
+    for page in pages:
+        page.remove_listener("console", seen.hear)
+        page.remove_listener("pageerror", seen.hear_error)
         # The close of a context has no timeout, and sometimes waits for ever for a page that is just loading.
         # So each page is left, and the contexts end with their browser.
         with contextlib.suppress(PlaywrightError):

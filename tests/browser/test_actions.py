@@ -172,6 +172,7 @@ def test_a_typing_error_is_mended_where_it_was_made(page: Page, site: Site, seen
     dialog.get_by_label("Memory, MB").fill("7")
     page.keyboard.press("Enter")
     expect(dialog.get_by_role("alert")).to_contain_text("expected a number from 128 to 10240")
+    expect(dialog.get_by_role("button", name="Back to the form")).to_be_focused()
     site.jobs.refuses = None
     page.keyboard.press("Enter")
     expect(dialog.get_by_label("Region")).to_have_value("aws/us-east-1")

@@ -97,7 +97,7 @@ def test_a_connection_that_is_open_and_silent_is_lost_too(
 ) -> None:
     """Such as one through a proxy that has forgotten it."""
     monkeypatch.setattr(feed, "BEAT_S", 3600.0)
-    page = open_page()
+    page = open_page(fresh=True)
     page.clock.install()
     page.clock.fast_forward(7000)
     expect(page.locator("#lost")).to_be_visible()
