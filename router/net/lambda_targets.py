@@ -14,9 +14,7 @@ _ENCODED: Final = ((b'"', b"%22"), (b"<", b"%3C"), (b">", b"%3E"))
 
 def carried(target: bytes) -> bytes:
     """The target as the adapter takes it."""
-    if b"?" not in target:
-        return target
-    path, _, query = target.partition(b"?")
+    path, mark, query = target.partition(b"?")
     for octet, encoded in _ENCODED:
         query = query.replace(octet, encoded)
-    return path + b"?" + query
+    return path + mark + query

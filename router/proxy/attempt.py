@@ -141,7 +141,8 @@ class Attempt:
         if deadline < math.inf:
             fields += b"%b: %d\r\n" % (TIMEOUT, max(1, round((deadline - self.started) * 1000)))
         size, origin = len(body), target.origin
-        sent = carried(request.target) if target.cloud == "aws" else request.target
+        asked = request.target
+        sent = carried(asked) if b"?" in asked and target.cloud == "aws" else asked
         head = request_head(method, sent, origin, fields, size)
         if size <= UNCOUNTED:
             head, body = head + body, b""
@@ -190,11 +191,10 @@ class Attempt:
             identified=agents.identified,
             now=context.balancer.clock() if status in NOT_NOW else 0.0,  # for Retry-After only
         )
-        cloud = context.balancer.targets[self.key].cloud
-        if reply.kind is ResponseKind.UNKNOWN:
-            reply = unless_refused(reply, status, cloud, request.headers)
+        if reply.kind is _UNKNOWN:
+            reply = unless_refused(reply, status, context.balancer.targets[self.key].cloud, request.headers)
         self.reply, kind = reply, reply.kind
-        if not reply.sized and cloud == "aws":
+        if not reply.sized and context.balancer.targets[self.key].cloud == "aws":
             self._filter = LambdaErrorFilter()
         if kind is _FRONTEND or kind is _UNKNOWN:
             if not is_ordinary(request.method, request.target, request.headers):
