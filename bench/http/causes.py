@@ -79,7 +79,7 @@ CAUSES: Final = (
         NGINX,
         ("reply: a long value",),
         "The head of a reply has to fit into `proxy_buffer_size`, a page of memory (4 KiB here); nginx "
-        "answers 502 to a longer one. The limit of this router is 16 KiB for a field and 80 KiB in all.",
+        "answers 502 to a longer one. This router takes 16 KiB a field.",
     ),
     Cause(
         NGINX,
