@@ -6,6 +6,7 @@ Rules
 - A status other than 200 counts as soon as it is here, whatever becomes of its body: one that is cut, silent,
   endless or in a coding that cannot be read only lacks its words.
 - A stream without `finish_reason` of each answer or `[DONE]` is a failure and never a short answer.
+- A document beyond `LARGEST_DOCUMENT` is a failure of the model, and not the end of this instance.
 - A server that answers a request for a stream with one JSON document is understood too.
 """
 
@@ -36,6 +37,8 @@ READ_TIMEOUT_S: Final = 110.0
 # What is read of the body of an error, and for how long.
 ERROR_BODY_BYTES: Final = 65_536
 ERROR_BODY_S: Final = 5.0
+# An answer of 128 choices is a few megabytes, and an instance has 512 MB.
+LARGEST_DOCUMENT: Final = 32 << 20
 _LARGEST_PORT: Final = 65_535
 _LONGEST_LABEL: Final = 63  # RFC 1035, section 2.3.4
 # The kind of the only event of a reply that is one JSON document.
@@ -43,6 +46,10 @@ _DOCUMENT: Final = "{}"
 
 Output = AsyncGenerator[Said, None]
 Read = TypeVar("Read")
+
+
+class DocumentTooLarge(Exception):
+    """A document is longer than `LARGEST_DOCUMENT`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +64,11 @@ class ChatApi:
         """Yield the head, the messages and the reply. Raises an error of functions/demo/model_errors.py."""
         try:
             async with self._response(body) as response:
-                data = await response.aread()
+                data = await _document(response)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._unreachable(error) from error
+        except DocumentTooLarge:
+            raise self._too_large() from None
         for said in self._whole(data, _wanted(body)):
             yield said
 
@@ -80,6 +89,8 @@ class ChatApi:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             if not streamed.ended:
                 raise self._unreachable(error) from error
+        except DocumentTooLarge:
+            raise self._too_large() from None
         except EventTooLarge:
             raise ModelFailed(f"The model at {self._host} streamed an event without an end.") from None
         if not streamed.ended:
@@ -162,6 +173,10 @@ class ChatApi:
         except ValueError:
             raise ModelFailed(f"The model at {self._host} sent something that is no JSON object.") from None
 
+    def _too_large(self) -> ModelFailed:
+        limit = LARGEST_DOCUMENT >> 20
+        return ModelFailed(f"The model at {self._host} answered with more than {limit} MiB.")
+
     def _unreachable(self, error: Exception) -> FunctionError:
         match error:
             case httpx.InvalidURL() | httpx.UnsupportedProtocol():
@@ -208,6 +223,20 @@ def _parts(response: httpx.Response) -> AsyncGenerator[bytes]:
     return cast("AsyncGenerator[bytes]", response.aiter_bytes())
 
 
+async def _document(response: httpx.Response) -> bytes:
+    document = bytearray()
+    async with aclosing(_parts(response)) as parts:
+        async for data in parts:
+            _add(document, data)
+    return bytes(document)
+
+
+def _add(document: bytearray, data: bytes) -> None:
+    document += data
+    if len(document) > LARGEST_DOCUMENT:
+        raise DocumentTooLarge
+
+
 async def _events(response: httpx.Response) -> AsyncGenerator[Event, None]:
     """The events of a response; the last one may lack its empty line. Of a JSON document: the document."""
     reader = EventReader()
@@ -219,7 +248,7 @@ async def _events(response: httpx.Response) -> AsyncGenerator[Event, None]:
                 document = bytearray()
             begun = True
             if document is not None:
-                document += data
+                _add(document, data)
                 continue
             for event in reader.feed(data):
                 yield event

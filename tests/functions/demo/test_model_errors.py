@@ -182,6 +182,19 @@ async def test_a_status_counts_whatever_becomes_of_its_body(
     assert reply.header("x-skyfleet-outcome") == "dependency"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_without_an_end_is_the_models_failure(
+    stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not fill the memory of the instance, whose end would look like the cloud's."""
+    monkeypatch.setattr(openai_client, "LARGEST_DOCUMENT", 1 << 20)
+    with serving(FakeModel(b"{", ending=ENDINGS["endless"])) as url:
+        reply = await asked(url, stream=stream)
+    assert (reply.status, reply.json["error"]["code"]) == (502, "model-failed")
+    assert "more than 1 MiB" in reply.json["error"]["message"]
+    assert reply.header("x-skyfleet-outcome") == "dependency"
+
+
 async def test_the_reason_why_a_model_is_not_reached_is_told() -> None:
     """An operator reads whether it is a name, a certificate or a port; another cloud may have another."""
     serving_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
