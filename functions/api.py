@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
-REPEATABLE_MARK = "__skyfleet_repeatable__"
-STATELESS_MARK = "__skyfleet_stateless__"
-SUPPORTS_MARK = "__skyfleet_supports__"
+REPEATABLE_MARK: Final = "__skyfleet_repeatable__"
+STATELESS_MARK: Final = "__skyfleet_stateless__"
+SUPPORTS_MARK: Final = "__skyfleet_supports__"
 # What an agent may declare with `supports`.
-IMAGES = "images"
-CHOICES = "choices"
+IMAGES: Final = "images"
+CHOICES: Final = "choices"
 
 
 @dataclass(frozen=True, slots=True)

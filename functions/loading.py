@@ -15,13 +15,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from types import ModuleType
-from typing import Any, NoReturn, cast
+from typing import Any, Final, NoReturn, cast
 
 from functions.api import is_repeatable, is_stateless, supported
 from functions.errors import AgentNotLoaded
 from functions.execution.threads import as_async_generator, as_coroutine
 
-EXPECTED = (
+EXPECTED: Final = (
     "Expected `def agent(request)` or `async def agent(request)`, a generator of one request, "
     "or an ASGI application (`async def app(scope, receive, send)`)."
 )

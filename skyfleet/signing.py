@@ -43,6 +43,7 @@ NONCE_CAPACITY: Final = 65_536
 SHORTEST_SECRET: Final = 16
 # Bytes that SHA-256 takes at once (RFC 2104, section 2: B).
 _BLOCK: Final = 64
+_KEYS_EXPECTED: Final = 'Expected a JSON object of key ids and secrets, e.g. {"k2": "...", "k1": "..."}.'
 _ID_CHARS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-:/")
 
 KEY_ID: Final = b"x-skyfleet-key-id"
@@ -334,6 +335,3 @@ def _nonce(text: str) -> bytes:
     if len(nonce) != 16 or len(text) != 32:
         raise Unauthorized("malformed-header")
     return nonce
-
-
-_KEYS_EXPECTED = 'Expected a JSON object of key ids and secrets, e.g. {"k2": "...", "k1": "..."}.'

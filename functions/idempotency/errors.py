@@ -23,8 +23,7 @@ from skyfleet.asgi import Header
 from skyfleet.idempotency_key import LONGEST_KEY
 
 # Most runs take seconds.
-RETRY_AFTER_S = 1
-
+RETRY_AFTER_S: Final = 1
 # The status concerns this request only. Without it a router would take a 503 of the store for one of the
 # whole target, and send no request there for a while.
 OUTCOME_CALLER: Final[Header] = (b"x-skyfleet-outcome", b"caller")

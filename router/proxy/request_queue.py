@@ -20,10 +20,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
 from router.core.balance.balancer import Balancer
 from router.proxy.prober import Prober
+
+# Probes of one round; with more targets than this the rounds take turns.
+_ROUND: Final = 5
+# Longer than a warm /health takes between two continents, and no client notices it after an outage.
+_TOGETHER_S: Final = 0.05
 
 
 class QueuedRequest(Protocol):
@@ -44,12 +49,6 @@ class QueuedRequest(Protocol):
     def on_target_back(self) -> None:
         """A target that it can be sent to has answered; it has left the queue."""
         ...
-
-
-# Probes of one round; with more targets than this the rounds take turns.
-_ROUND = 5
-# Longer than a warm /health takes between two continents, and no client notices it after an outage.
-_TOGETHER_S = 0.05
 
 
 class RequestQueue:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from functions.api import Message
 
 # The limit keeps a call in the range of milliseconds, in which the instance serves no other request.
-MAX_TEXT = 100_000
+MAX_TEXT: Final = 100_000
 
 
 class ToolFailed(Exception):

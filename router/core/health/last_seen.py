@@ -16,7 +16,7 @@ from typing import Final
 from router.core.health.machine import Health
 from router.core.policy import SKEW_S, WARM_S
 
-NEVER = float("-inf")
+NEVER: Final = float("-inf")
 # A single checker's "down" does not count against own good replies younger than this: three failed
 # attempts eject the target sooner.
 PROOF_S: Final = 15.0
