@@ -20,8 +20,8 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from emulator.desired.model import Function
+from emulator.runtime.azure import proxy as azure_proxy
 from emulator.runtime.azure import routes as azure_routes
-from emulator.runtime.azure import targets as azure_targets
 from emulator.runtime.azure import worker as azure_worker
 from emulator.runtime.azure.routes import App
 from emulator.runtime.context import HostContext
@@ -75,7 +75,7 @@ class AzureInstance(HttpInstance):
     @asynccontextmanager
     async def exchange(self, call: Call) -> AsyncGenerator[Reply]:
         """One HTTP request."""
-        if (cause := azure_targets.too_large(call)) is not None:
+        if (cause := azure_proxy.too_large(call)) is not None:
             raise InstanceError(cause)
         found = self._app.find(call.method, call.target)
         if found is None:
@@ -90,11 +90,12 @@ class AzureInstance(HttpInstance):
         done = self._invoke(invocation, {"function": route.function, "input": route.input, "http": http})
         try:
             added = (("x-ms-invocation-id", invocation),)
-            if not azure_targets.forwards(call.headers):
+            if not azure_proxy.forwards(call.headers):
                 raise InstanceError("not-forwarded", "a field of the request has octets beyond ASCII")
-            sent = replace(call, target=azure_targets.passed_on(call.target))
+            target, fields = azure_proxy.passed_on(call.target), azure_proxy.joined(call.headers)
+            sent = replace(call, target=target, headers=fields)
             async with self._send(sent, added) as reply:
-                if not azure_targets.forwards(reply.headers):
+                if not azure_proxy.forwards(reply.headers):
                     raise InstanceError("not-forwarded", "a field of the reply has octets beyond ASCII")
                 yield reply
         finally:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 
 from emulator.desired.model import Cloud
-from emulator.runtime.azure.targets import refused
+from emulator.runtime.azure.proxy import refused
 from emulator.runtime.errors import Cause
 
 AZURES: dict[str, Cause] = {"admin": "unauthorized", "runtime": "no-route"}

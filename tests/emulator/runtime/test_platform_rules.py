@@ -13,8 +13,8 @@ from emulator.runtime import faults
 from emulator.runtime.aws import event as lambda_event
 from emulator.runtime.aws import sandbox as lambda_sandbox
 from emulator.runtime.azure import ncrontab
+from emulator.runtime.azure import proxy as azure_proxy
 from emulator.runtime.azure import routes as azure_routes
-from emulator.runtime.azure import targets as azure_targets
 from emulator.runtime.errors import RequestError
 from emulator.runtime.faults import Fault, Injected, Verdict
 from emulator.runtime.ingress import platform_replies, reserved_paths
@@ -295,8 +295,8 @@ def test_lambdas_adapter_fails_at_a_query_that_is_no_uris(target: str, fails: bo
 )
 def test_azures_host_decodes_a_path_and_encodes_it_again(sent: str, passed_on: str) -> None:
     """As Kestrel, YARP and .NET's Uri do; what it makes stays so behind another such host."""
-    assert azure_targets.passed_on(sent) == passed_on
-    assert azure_targets.passed_on(passed_on) == passed_on
+    assert azure_proxy.passed_on(sent) == passed_on
+    assert azure_proxy.passed_on(passed_on) == passed_on
 
 
 @pytest.mark.parametrize(
@@ -312,7 +312,13 @@ def test_azures_host_decodes_a_path_and_encodes_it_again(sent: str, passed_on: s
 )
 def test_azures_host_takes_heads_up_to_its_limits(target: str, headers: Headers, cause: str | None) -> None:
     """Those of Kestrel."""
-    assert azure_targets.too_large(Call("1", "GET", target, headers, b"")) == cause
+    assert azure_proxy.too_large(Call("1", "GET", target, headers, b"")) == cause
+
+
+def test_azures_host_writes_repeated_fields_of_a_request_as_one() -> None:
+    """As .NET's client does, cookies as YARP does; one field of browsers is not passed on."""
+    sent = (("x", "1"), ("cookie", "a=1"), ("x", "2"), ("cookie", "b=2"), ("upgrade-insecure-requests", "1"))
+    assert azure_proxy.joined(sent) == (("x", "1, 2"), ("cookie", "a=1; b=2"))
 
 
 def test_a_function_url_takes_one_value_of_each_field_but_cookies() -> None:

@@ -7,6 +7,8 @@ The host is a server of ASP.NET and a proxy (azure-functions-host, `DefaultHttpP
 - YARP encodes what a path may not have, each `%` too (dotnet/yarp, `RequestUtilities.EncodePath`). So an
   encoded slash arrives encoded twice (dotnet/yarp issue 1419).
 - .NET's `Uri` encodes what a URL may not have in a query, and a `%` that encodes nothing.
+- YARP and .NET's client write repeated fields of a request as one (`HttpTransformer`; `HttpConnection`), and
+  pass on no `upgrade-insecure-requests` (`RequestUtilities`).
 - YARP answers 502 to fields with octets beyond ASCII, of a request as of a reply (dotnet/yarp issues 1502 and
   2478).
 """
@@ -25,6 +27,9 @@ _LOOSE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _PATH = "!$&'()*+,/:;=@"
 _QUERY = "!#$%&'()*+,/:;=?@[]"
 _SLASH = 0x2F
+DROPPED = "upgrade-insecure-requests"
+# Between values of one name, where it is no comma.
+GLUE = {"cookie": "; ", "user-agent": " "}
 # Kestrel's defaults (`KestrelServerLimits`), which the host keeps (azure-functions-host, Program.cs).
 MOST_LINE = 8 * 1024
 MOST_FIELDS = 100
@@ -47,6 +52,15 @@ def too_large(call: Call) -> Cause | None:
 def forwards(headers: Headers) -> bool:
     """Whether the host passes these fields on."""
     return all(value.isascii() for _, value in headers)
+
+
+def joined(headers: Headers) -> Headers:
+    """The fields of a request as the application gets them."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        if name != DROPPED:
+            found[name] = f"{found[name]}{GLUE.get(name, ', ')}{value}" if name in found else value
+    return tuple(found.items())
 
 
 def passed_on(target: str) -> str:
