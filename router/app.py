@@ -2,7 +2,7 @@
 
 Rules
 - `GET /health` is open and costs nothing; `GET /api/status`, `GET /api/minutes` and `GET` or `PUT
-  /api/control` need the caller's key; `POST /_skyfleet/health` takes snapshots, each from the checker whose
+  /api/control` need the client's key; `POST /_skyfleet/health` takes snapshots, each from the checker whose
   key signed it. Every other path goes to an agent.
 - A request that is signed as for an agent is refused with 421: its sender is a router whose target's port or
   host name is this router's now, or a router that was listed as a target.

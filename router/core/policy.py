@@ -56,7 +56,7 @@ class Policy:
     extra_usd_per_hour: float = 1.0
     # What a request may ask for in its header fields.
     allowed_overrides: frozenset[str] = frozenset({"strategy", "redundant"})
-    # When nothing can be sent to any target, a request waits this long for one to come back: most callers
+    # When nothing can be sent to any target, a request waits this long for one to come back: most clients
     # are more patient than a restart takes, and less than a cold start.
     queue_timeout_s: float = 10.0
     # A silent event stream gets a comment. The HTML standard advises one "every 15 seconds or so" (section

@@ -157,7 +157,7 @@ def _granted(field: bytes, wish: str, policy: Policy) -> None:
         raise CallerError(
             403,
             "not-granted",
-            f"This router does not let callers set {field.decode()}; leave it out, or allow '{wish}' in "
+            f"This router does not let clients set {field.decode()}; leave it out, or allow '{wish}' in "
             "allowedOverrides of its policy.",
         )
 
