@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -45,9 +46,14 @@ class Hasty(Protocol):
 
 
 class Narrow(Protocol):
-    """Serves few connections."""
+    """Serves few connections, and closes none because of its age."""
 
     most = 3
+    head_s = 3600.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        self.timeout_keep_alive = 3600
+        super().connection_made(transport)
 
 
 def submit(one: Running) -> None:
