@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from skyfleet.client.routers import PROBE_S, Routers, Watch
+from skyfleet.client.routers import PROBE_S, Choice, Routers, Watch
 from skyfleet.client.rules import Failure, Verdict, after_failure, after_reply, failure_of, is_repeatable
 
 if TYPE_CHECKING:
@@ -77,11 +77,11 @@ class Fleet:
             return None
         return found if plain and found.scheme in ("http", "https") else None
 
-    def choose(self, tried: set[int]) -> tuple[int, bool, bool] | None:
-        """Index, ask, last."""
+    def choose(self, tried: set[int]) -> Choice | None:
+        """The next router for a request; None: it has tried all of them."""
         with self._lock:
             self._routers, choice = self._routers.choose(tried, self._ticks())
-        return None if choice is None else (choice.index, choice.ask, choice.last)
+        return choice
 
     def note(self, index: int, *, lost: bool) -> None:
         """What a router has shown."""
@@ -142,12 +142,12 @@ class Call:
 
     def next(self) -> Step | None:
         """The next attempt, unless all routers had one."""
-        chosen = self._fleet.choose(self._tried)
-        if chosen is None:
+        choice = self._fleet.choose(self._tried)
+        if choice is None:
             return None
-        index, ask, last = chosen
-        self._tried.add(index)
-        return Step(index, self._copy(index, last=last), ask, last, self._fleet.now())
+        self._tried.add(choice.index)
+        request = self._copy(choice.index, last=choice.last)
+        return Step(choice.index, request, choice.ask, choice.last, self._fleet.now())
 
     def watch(self, step: Step) -> Watch:
         """What to do while there is no reply."""
