@@ -44,6 +44,12 @@ def short(failure: Exception) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
+def unchanged(failure: Exception) -> str:
+    """Why a job failed before it changed anything."""
+    text = short(failure)
+    return text if "nothing was changed" in text else f"{text.rstrip('.')}. Nothing was changed"
+
+
 def _first_item(lines: Sequence[str]) -> list[str]:
     """The first item of a list after an error that announces one, such as the preflight's."""
     items = (line.strip().removeprefix("- ") for line in lines if line.strip().startswith("- "))

@@ -68,7 +68,7 @@ class Work:
             self.journal.end(State.CANCELLED, f"cancelled by {by}; nothing was changed{left}")
         except (CommandFailed, ManagerError) as failure:
             left = self._undo_drain()
-            self.journal.end(State.FAILED, f"{words.short(failure)}. Nothing was changed{left}")
+            self.journal.end(State.FAILED, f"{words.unchanged(failure)}{left}")
 
     def _run(self) -> None:
         if self.journal.text(ROLLBACK) is not None:

@@ -7,7 +7,7 @@ import pytest
 from infra.manager.errors import Conflict
 from infra.manager.jobs import words
 from infra.manager.jobs.progress import percent
-from infra.operations.errors import PulumiFailed
+from infra.operations.errors import PulumiFailed, SetupFailed
 from tests.infra.manager.jobs.fakes import CREATE, TEXT
 
 FAILED = "the deployment failed (pulumi ended with 255):\n"
@@ -78,3 +78,10 @@ def test_an_invalid_config_has_no_targets() -> None:
 def test_the_percentage_is_bounded(done: int, expected: int, found: int | None) -> None:
     """More operations than expected do not reach the end."""
     assert percent(done, expected) == found
+
+
+def test_that_nothing_was_changed_is_said_once() -> None:
+    """An agent that cannot be deployed says so itself."""
+    agent = SetupFailed("The agent a:b cannot be deployed; nothing was changed: a.py:1: SyntaxError")
+    assert words.unchanged(agent) == agent.message
+    assert words.unchanged(Conflict("It has a router.")) == "It has a router. Nothing was changed"
