@@ -178,6 +178,8 @@ class Balancer(TargetStates):
         for key, health in fleet.health.items():
             if 0 < self.traffic[key].at < health.back_at <= now:
                 self.traffic[key] = restarted(self.traffic[key], now)
+        if self._survivors:
+            fleet = self._forgive_survivors(fleet)
         if not 0 <= now - self._reviewed_at < _REVIEW_S:
             fleet = f.review(fleet, self.traffic, now, self.policy)
             self._reviewed_at = now

@@ -172,6 +172,11 @@ def lower_median(values: Iterable[float]) -> float:
     return ordered[(len(ordered) - 1) // 2]
 
 
+def without_outcomes(traffic: Traffic) -> Traffic:
+    """Without the outcomes so far, which are not to be compared with those of others."""
+    return replace(traffic, outcomes=0.0, failures=0.0)
+
+
 def restarted(traffic: Traffic, now: float) -> Traffic:
     """For a target that has just come back: what it showed until then says nothing of it any more, except
     how it usually is."""

@@ -24,6 +24,7 @@ from router.core.balance.metrics import (
     nearly_recovered,
     saw,
     slower,
+    without_outcomes,
 )
 from router.core.balance.strategies import LEARNING
 from router.core.health import attribution, recovery, slowness
@@ -81,6 +82,8 @@ class TargetStates:
         self.last_seen = {key: LastSeen() for key in self.targets}
         # Since when a probe of a target waits for its answer.
         self.probing: dict[str, float] = {}
+        # Targets that failed while no other served.
+        self._survivors: set[str] = set()
         # Targets that serve and have become slow, and when such a slowness ended by a check.
         self.slow: dict[str, Slowness] = {}
         self._recovered_at: dict[str, float] = dict.fromkeys(self.targets, NEVER)
@@ -170,6 +173,8 @@ class TargetStates:
             )
         if timed or failed is False:
             self.last_seen[key].reply = now
+        elif failed and not f.another_serves(self.fleet, key):
+            self._survivors.add(key)
         health = self.fleet.health[key]
         if outcome is _NEUTRAL or (outcome is _SUCCESS and health.status is _HEALTHY and not health.failures):
             return
@@ -177,6 +182,15 @@ class TargetStates:
             self.fleet, key, outcome, now, self.policy, reason or "failed attempts", retry_after_s
         )
         self._changed(key, fleet)
+
+    def _forgive_survivors(self, fleet: f.Fleet) -> f.Fleet:
+        """When others serve again, the failures of a target that served alone are no evidence: they were
+        those of an outage of all, and the others have lost theirs by their absence."""
+        for key in [key for key in self._survivors if f.another_serves(fleet, key)]:
+            self._survivors.discard(key)
+            self.traffic[key] = without_outcomes(self.traffic[key])
+            fleet = f.untested(fleet, key)
+        return fleet
 
     def agent_failed(self, key: str, request_class: int, why: str, age_s: float = 0.0) -> None:
         """Its agent answered a request of this class, sent `age_s` ago, with an error of its own. That counts

@@ -113,7 +113,7 @@ def record(
             after = h.rate_limited(before, now, retry_after_s)
         case Outcome.FAILURE | Outcome.SILENCE | Outcome.UNRESPONSIVE:  # pragma: no branch (exhaustive)
             decisive, silent = outcome is Outcome.UNRESPONSIVE, outcome is Outcome.SILENCE
-            spare = _another_serves(fleet, key)
+            spare = another_serves(fleet, key)
             after = h.failed(before, now, policy, why=why, decisive=decisive, may_eject=spare, silent=silent)
     return _replaced(fleet, key, after)
 
@@ -144,6 +144,11 @@ def review(fleet: Fleet, traffic: Mapping[str, Traffic], now: float, policy: Pol
     if not moved and tests is fleet.tests:
         return fleet
     return replace(fleet, health={**fleet.health, **moved} if moved else fleet.health, tests=tests)
+
+
+def untested(fleet: Fleet, key: str) -> Fleet:
+    """Without the open test of a target: what it has seen is not to be compared."""
+    return replace(fleet, tests={one: test for one, test in fleet.tests.items() if one != key})
 
 
 def back(fleet: Fleet, key: str, now: float) -> Fleet:
@@ -313,7 +318,8 @@ def _replaced(fleet: Fleet, key: str, after: Health) -> Fleet:
     return fleet if after is fleet.health[key] else replace(fleet, health={**fleet.health, key: after})
 
 
-def _another_serves(fleet: Fleet, key: str) -> bool:
+def another_serves(fleet: Fleet, key: str) -> bool:
+    """Whether another target serves than this one."""
     return any(other != key and one.status in h.SERVING for other, one in fleet.health.items())
 
 

@@ -9,6 +9,8 @@ from router.core.health.machine import BACKOFF_CAP_S, BACKOFF_S, Status
 from router.core.outcomes import Outcome
 from router.core.policy import EJECTION_CAP_S
 from router.sync.snapshots import SnapshotStore
+from skyfleet.contract import Strategy
+from tests.router.core.balance.support import Harness
 from tests.router.sync.support import (
     DOWN,
     NOW,
@@ -124,3 +126,36 @@ def test_a_long_retry_after_is_limited_to_a_minute(asked: float | None) -> None:
     assert state(one) is Status.UNKNOWN
     clock.now += BACKOFF_CAP_S if asked and asked > 0 else BACKOFF_S
     assert "aws/r0" in served(one)
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_an_outage_of_all_is_no_fault_of_the_target_that_was_never_ejected(size: int) -> None:
+    """The last serving target takes all failures of the outage. The others return without their own."""
+    harness = Harness((*(4,) * (size - 1), 1), Strategy.WEIGHTED)
+    keys = list(harness.balancer.targets)
+    for _ in range(10):
+        for key in keys:
+            harness.reply(key)
+        harness.now += 0.1
+    for key in keys:
+        for _ in range(20 if key == keys[-1] else 3):
+            harness.balancer.report(key, Outcome.FAILURE, "status 502, not from its agent")
+            harness.now += 0.01
+    assert harness.balancer.traffic[keys[-1]].failures == pytest.approx(20, rel=0.1)
+    for key in keys[:-1]:
+        harness.balancer.back(key)
+        harness.choose()
+        harness.reply(key)
+    harness.now += 1.0
+    for _ in range(400):
+        harness.reply(harness.choose().key)
+        harness.now += 0.3
+        assert harness.balancer.fleet.health[keys[-1]].status is not Status.DEGRADED
+    for _ in range(30 * size):
+        key = harness.choose().key
+        if key == keys[-1]:
+            harness.balancer.report(key, Outcome.CLIENT_GAVE_UP)
+        else:
+            harness.reply(key)
+        harness.now += 0.05
+    assert harness.balancer.fleet.health[keys[-1]].status is Status.DEGRADED
