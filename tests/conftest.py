@@ -28,7 +28,7 @@ __all__ = ["pytest_xdist_make_scheduler"]
 CHECKOUT: Final = Path(__file__).resolve().parents[1]
 
 # Files of minutes or half a minute. Those that share a deployed fleet are one xdist_group, in which the files
-# that deploy another agent come last.
+# that deploy another agent come last: what ran before is not deployed again after them.
 LONGEST_FIRST: Final = (
     "test_bad_input",
     "test_main_job",
@@ -42,6 +42,7 @@ LONGEST_FIRST: Final = (
     "test_clients",
     "test_examples",
     "test_protocols",
+    "test_manager",
     "test_redeploy",
     "test_preflight",
     "test_lifecycle",

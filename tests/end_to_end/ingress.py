@@ -37,6 +37,7 @@ def signed(keys: Keys, body: bytes) -> list[Header]:
 def statuses(url: str, path: str, body: bytes, every: Iterable[tuple[Header, ...]]) -> set[int]:
     """What a receiver answers to each of these signed requests."""
     with requests.Session() as session, ThreadPoolExecutor(3) as threads:
+        session.trust_env = False  # which looks for a proxy and a .netrc at each request
 
         def post(headers: tuple[Header, ...]) -> int:
             named = {name.decode(): value.decode() for name, value in headers}
