@@ -7,8 +7,9 @@
 BIN := .venv/bin
 SETUP := sh infra/setup/run.sh
 # More workers than two cores, for many tests wait: for schedules, faults, timeouts. Two of them deploy a fleet.
+# The tests without a fleet use a fifth of the time that they take, so several run beside these.
 # tests/conftest.py orders the groups, tests/grouping.py keeps each in one worker.
-PYTEST := $(BIN)/python -m pytest -n 4 --dist loadgroup --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -n 6 --dist loadgroup --no-loadscope-reorder
 # Decisions need no order and no fleet.
 PYTEST_PURE := $(BIN)/python -m pytest -q -n auto --maxprocesses 4 -m pure
 PYTEST_ARGS ?=

@@ -1,6 +1,6 @@
 """Compile the tests and what they import: one pytest a core collects its share of the files.
 
-Workers of pytest-xdist collect all files at the same time. On a fresh machine each of four would compile the
+Workers of pytest-xdist collect all files at the same time. On a fresh machine each of them would compile the
 same modules and rewrite the same assertions, in 10 s of CPU. When all are compiled, nothing is done.
 """
 
