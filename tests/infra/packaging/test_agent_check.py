@@ -42,7 +42,7 @@ BROKEN = {
     "needs-what-no-cloud-has": ("import os\nos.environ['MY_SHELL']\n", "agent.py:2: KeyError", "MY_SHELL"),
     "exits": ("import sys\nsys.exit(3)\n", "agent.py:2", "SystemExit"),
     "has-no-entry": ("async def agnet(request):\n    return 'x'\n", "agent.py has no 'agent'", "agnet"),
-    "not-callable": ("agent = 'me'\n", "is a str", "async def agent(request)"),
+    "not-callable": ("agent = 'me'\n", "is of type str", "async def agent(request)"),
     "no-parameter": (
         "def agent():\n    return 'x'\n",
         "a callable of 0 parameters",
