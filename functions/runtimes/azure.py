@@ -20,6 +20,7 @@ from typing import Any, Final
 import azure.functions as func
 
 from functions.runtimes.app_loader import load_app
+from functions.runtimes.ascii_fields import in_ascii
 from functions.runtimes.events import dispatch_event
 from skyfleet import contract
 from skyfleet.asgi import ASGIApp, Receive, Scope, Send
@@ -58,7 +59,7 @@ def _route(environ: MutableMapping[str, str]) -> func.FunctionApp:
         """A response that passes the request to our application."""
 
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-            await app(scope, receive, send)
+            await app(scope, receive, in_ascii(send))
 
     @functions.route(route="{*path}")
     async def main(req: Request) -> Response:

@@ -105,7 +105,7 @@ async def test_httpbin_tells_no_difference(case: Case, cloud: Cloud, to: Cloud, 
 
 @pytest.mark.parametrize("case", [case for case in CASES if "beyond ASCII" in case.name], ids=str)
 async def test_azure_passes_on_no_octets_beyond_ascii(case: Case, clouds: Clouds) -> None:
-    """Its host answers 502, whether a field of the request or of the reply has them."""
+    """Its host answers 502 to those of a request. Those of a reply are encoded before they reach it."""
     agent = clouds.agents["azure"]
     signed = emulated.signature(agent, case.request)
 
@@ -114,4 +114,9 @@ async def test_azure_passes_on_no_octets_beyond_ascii(case: Case, clouds: Clouds
         port = agent.port or 0
         return exchange(("127.0.0.1", port), case.request, b"127.0.0.1:%d" % port, signed)
 
-    assert (await to_thread.run_sync(one)).status == 502
+    got = await to_thread.run_sync(one)
+    if case.request.fields:
+        assert got.status == 502
+    else:
+        assert got.status == 200
+        assert (b"x-latin", b"caf%E9") in got.fields
