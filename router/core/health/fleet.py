@@ -5,6 +5,9 @@ Rules, written for few targets (1 to 5), where percentages mislead
 - Of targets in backoff those are offered whose backoff ends first, or within `TOGETHER_S` of that. An agent
   that limits each of its clients answers one client's request with 429 everywhere, and the ends differ by
   milliseconds: the requests of all others keep their shares, and do not all go to one target.
+- If all serving targets answer with a Retry-After within `TOGETHER_S`, each backoff ends with the first. Such
+  an agent asks one client for another time in each cloud, and all other clients would get the target that
+  asked for the least, until the others return.
 - Panic is a named case, never an empty list: of the remaining targets the least bad comes first (draining,
   then the ejection that ends first, then down), and the reply says so. Only excluded targets are not
   offered.
@@ -110,7 +113,7 @@ def record(
         case Outcome.NEUTRAL | Outcome.CLIENT_GAVE_UP | Outcome.AGENT_ERROR:
             return fleet
         case Outcome.RATE_LIMITED:
-            after = h.rate_limited(before, now, retry_after_s)
+            return _limited_together(_replaced(fleet, key, h.rate_limited(before, now, retry_after_s)), now)
         case Outcome.FAILURE | Outcome.SILENCE | Outcome.UNRESPONSIVE:  # pragma: no branch (exhaustive)
             decisive, silent = outcome is Outcome.UNRESPONSIVE, outcome is Outcome.SILENCE
             spare = another_serves(fleet, key)
@@ -312,6 +315,20 @@ def effective_weight(fleet: Fleet, target: Target, now: float, policy: Policy) -
     if health.status not in h.SERVING or h.in_backoff(health, now):
         return 0.0
     return target.weight * h.share(health, now, policy)
+
+
+def _limited_together(fleet: Fleet, now: float) -> Fleet:
+    """End all backoffs with the first, if all serving targets have asked for one just now."""
+    serving = {key: one for key, one in fleet.health.items() if one.status in h.SERVING}
+    first = math.inf
+    for one in serving.values():
+        if not (h.in_backoff(one, now) and 0 <= now - one.limited_at <= TOGETHER_S):
+            return fleet
+        first = min(first, one.backoff_until)
+    ended = {
+        key: replace(one, backoff_until=first) for key, one in serving.items() if one.backoff_until > first
+    }
+    return replace(fleet, health={**fleet.health, **ended}) if ended else fleet
 
 
 def _replaced(fleet: Fleet, key: str, after: Health) -> Fleet:

@@ -171,8 +171,8 @@ class Health:
     replies, not silence. ejections: how often it was ejected lately. probed_at: the newest believable probe.
     flap_count: how often it was ejected or down lately. out_at, back_at: when it was last put out, and when
     it returned from that. unanswered_at: the last failed check of this router while it was out. trial: how
-    many good replies in a row it still owes. checked: a successful check ended its absence. derating: the
-    current or last one.
+    many good replies in a row it still owes. checked: a successful check ended its absence. limited_at: when
+    it asked for its backoff; 0 if it said no time. derating: the current or last one.
     """
 
     status: Status = Status.UNKNOWN
@@ -190,6 +190,7 @@ class Health:
     trial: int = 0
     checked: bool = False
     backoff_until: float = 0.0
+    limited_at: float = 0.0
     derating: Derating = outlier.FULL
 
 
@@ -281,9 +282,10 @@ def back(health: Health, now: float) -> Health:
 
 def rate_limited(health: Health, now: float, retry_after_s: float | None) -> Health:
     """The target is at its limit. retry_after_s: the backoff that it asked for, if any."""
-    asked = retry_after_s if retry_after_s is not None and retry_after_s > 0 else BACKOFF_S
+    said = retry_after_s or 0.0
+    asked = said if said > 0 else BACKOFF_S
     until = _later(health.backoff_until, now + min(asked, BACKOFF_CAP_S), now, BACKOFF_CAP_S)
-    return health if until == health.backoff_until else replace(health, backoff_until=until)
+    return replace(health, backoff_until=until, limited_at=now if said > 0 else 0.0)
 
 
 def probed(

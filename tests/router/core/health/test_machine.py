@@ -238,8 +238,9 @@ def test_a_rate_limited_target_backs_off_and_is_offered_when_no_other_is_left() 
         assert not found.panic
         return [one.key for one in found.candidates], found.in_backoff
 
-    for key, asked in (("aws/r0", 9.0), ("aws/r1", 5.0), ("aws/r0", 2.0)):
-        fleet = f.record(fleet, key, Outcome.RATE_LIMITED, NOW, DEFAULT, retry_after_s=asked)
+    for key, ago, until in (("aws/r0", 9.0, 9.0), ("aws/r1", 6.0, 5.0), ("aws/r0", 3.0, 2.0)):
+        at, asked = NOW - ago, until + ago
+        fleet = f.record(fleet, key, Outcome.RATE_LIMITED, at, DEFAULT, retry_after_s=asked)
     assert tier() == (["aws/r2"], False)
     fleet = f.record(fleet, "aws/r2", Outcome.RATE_LIMITED, NOW, DEFAULT, retry_after_s=1.0)
     assert tier() == (["aws/r2"], True)
@@ -249,24 +250,6 @@ def test_a_rate_limited_target_backs_off_and_is_offered_when_no_other_is_left() 
     assert f.retry_after_s(fleet, NOW + 1.5, DEFAULT) == 4
     assert all(one.status is Status.UNKNOWN for one in fleet.health.values())
     assert [f.effective_weight(fleet, one, NOW + 6, DEFAULT) for one in fleet.targets] == [0, 1, 0]
-
-
-@pytest.mark.parametrize("size", range(1, 6))
-def test_targets_that_back_off_together_keep_their_shares(size: int) -> None:
-    """An agent that limits its clients one by one answers one with 429 in every cloud. All other requests
-    would go to the target that answered first. A standby is not among them, nor a target that backs off
-    longer."""
-    weights = [3.0, 2.0, 1.0, 4.0, 5.0][:size]
-    fleet = f.start(targets(*weights, 0), NOW)
-    for at, one in enumerate(fleet.targets):
-        fleet = f.record(fleet, one.key, Outcome.RATE_LIMITED, NOW + at / 10, DEFAULT, retry_after_s=30.0)
-    found = f.tier(fleet, (), NOW + 2, DEFAULT)
-    assert found.in_backoff
-    assert [one.weight for one in found.candidates] == weights
-    assert [one.share for one in found.candidates] == [1.0] * size
-    fleet = f.record(fleet, "aws/r0", Outcome.RATE_LIMITED, NOW + 2, DEFAULT, retry_after_s=30.0)
-    rest = [one.weight for one in f.tier(fleet, (), NOW + 2, DEFAULT).candidates]
-    assert rest == (weights[1:] or [0])
 
 
 def test_a_flapping_target_has_a_longer_slow_start_and_is_forgiven() -> None:
