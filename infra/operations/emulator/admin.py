@@ -67,7 +67,8 @@ def call(info: EmulatorInfo, method: str, path: str, body: Mapping[str, object] 
         message = json_access.string(
             json_access.as_object(answer.get("error")).get("message"), reply.text[:300]
         )
-        raise EmulatorFailed(f"the emulated clouds refused {method} {path} ({reply.status_code}): {message}")
+        asked = f"{method} {path} ({reply.status_code})" if reply.status_code >= 500 else "this"
+        raise EmulatorFailed(f"the emulated clouds refused {asked}: {message}")
     return answer
 
 
