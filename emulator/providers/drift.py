@@ -1,13 +1,12 @@
 """Drift: changes that a person makes in a cloud's console to a resource of a stack.
 
 The change takes the same way as one of the engine, so running functions follow. The engine sees it at its
-next
-refresh.
+next refresh.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from emulator.desired.model import Cloud
 from emulator.errors import CloudError
@@ -24,9 +23,8 @@ def drift(operations: Operations, cloud: Cloud, wanted: str, change: Mapping[str
 
     wanted: a resource's key, id, URN or name in the program. Raises CloudError when none or several match.
     """
-    resource = find(
-        [resource for resource in operations.resources.values() if cloud_of(resource) == cloud], wanted
-    )
+    own = [resource for resource in operations.resources.values() if cloud_of(resource) == cloud]
+    resource = find(own, wanted, {path.partition(".")[0] for path in change or ()})
     subject = Subject(resource_type_of(resource.token), resource.urn.rpartition("::")[2], resource.urn)
     if change is None:
         operations.delete(subject, resource.id)
@@ -41,10 +39,14 @@ def cloud_of(resource: Resource) -> Cloud | None:
     return next((cloud for cloud, own in PACKAGES.items() if own == package), None)
 
 
-def find(resources: Sequence[Resource], wanted: str) -> Resource:
-    """The one resource that `wanted` names. Raises CloudError when none or several match."""
+def find(resources: Sequence[Resource], wanted: str, properties: Set[str] = frozenset()) -> Resource:
+    """The one resource that `wanted` names. Raises CloudError when none or several match.
+
+    properties: of several with one name, those count that have these inputs."""
     found = [resource for resource in resources if wanted in (resource.key, resource.id, resource.urn)]
     found = found or [resource for resource in resources if resource.urn.rpartition("::")[2] == wanted]
+    if len(found) > 1 and properties:
+        found = [resource for resource in found if properties <= resource.inputs.keys()] or found
     if len(found) == 1:
         return found[0]
     if found:

@@ -10,10 +10,11 @@ import pytest
 from emulator.desired.model import Cloud
 from emulator.errors import CloudError, NotYetReady
 from emulator.providers import registry
-from emulator.providers.drift import changed, drift
+from emulator.providers.drift import changed, drift, find
 from emulator.providers.operations import Subject
 from emulator.providers.resource_types import Context, NameHold, ResourceType
 from emulator.providers.stateless.time import seconds
+from emulator.providers.storage.resource_store import Resource
 from emulator.providers.values import Properties
 from tests.emulator.account import CONFIG, ROLE, Account
 from tests.emulator.resources import trust
@@ -184,3 +185,19 @@ def test_a_wait_takes_its_scaled_time(account: Account) -> None:
     kind = registry.resource_type_of("time:index/sleep:Sleep")
     made = kind.outputs({"createDuration": "60s"}, account.operations.context(subject(kind)))
     assert (account.seconds, made["id"]) == (30, "2030-01-01T00:00:30Z")
+
+
+def test_a_name_that_resources_share_means_the_one_with_the_property() -> None:
+    """The program gives a function, its role and its log one name; only the function has a memory."""
+    urn = "urn:pulumi:local::skyfleet::{}::agent"
+    role, function = (
+        Resource(key, token, key, urn.format(token), inputs, {})
+        for key, token, inputs in (
+            ("role", "aws:iam/role:Role", {"path": "/"}),
+            ("function", "aws:lambda/function:Function", {"memorySize": 512}),
+        )
+    )
+    assert find([role, function], "agent", {"memorySize"}) is function
+    for properties in (set[str](), {"description"}):
+        with pytest.raises(CloudError, match="2 resources are called 'agent'; take a key: role; function"):
+            find([role, function], "agent", properties)
