@@ -34,6 +34,7 @@ from infra.manager.fleet.picture import Picture, TargetView
 from infra.manager.jobs.model import Change, Job
 from infra.manager.page import dialogs, jobs, words
 from infra.manager.services import Fleet, Jobs
+from infra.operations import json_access
 
 MAX_FIELDS = 30
 NO_STORE = {"cache-control": "no-store"}
@@ -121,7 +122,12 @@ class Actions:
             return await handler(form, operator.name)
         except ManagerError as error:
             back = dialogs.form_of(name, form) if isinstance(error, AGAIN) else ""
-            refused = dialogs.refused(f"{error.title}: nothing was changed", error.detail, back)
+            refused = dialogs.refused(
+                f"{error.title}: nothing was changed",
+                error.detail,
+                back,
+                json_access.strings(error.extra.get("mistakes")),
+            )
             return _html(refused, status=error.status)
 
     async def _weight(self, form: Fields, by: str) -> Response:

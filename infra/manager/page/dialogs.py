@@ -20,12 +20,14 @@ from htpy import (
     h2,
     input,
     label,
+    li,
     optgroup,
     option,
     p,
     progress,
     select,
     span,
+    ul,
 )
 
 from infra.config.regions import REGIONS
@@ -231,11 +233,16 @@ def cancel(job: Job) -> Node:
     )
 
 
-def refused(title: str, reason: str, back: str = "") -> Node:
-    """Why nothing was done. back: the address of the form, if another try may help."""
+def refused(title: str, reason: str, back: str = "", mistakes: Sequence[str] = ()) -> Node:
+    """Why nothing was done. back: the address of the form, if another try may help. mistakes: the parts of a
+    reason that has several, with semicolons between."""
+    lead = reason.partition(mistakes[0])[0].rstrip(": ") if len(mistakes) > 1 else reason
     return _dialog(
         title,
-        p(".error", role="alert")[words.sentence(reason)],
+        div(role="alert")[
+            p(".error")[words.sentence(lead)],
+            len(mistakes) > 1 and ul[[li[words.sentence(each)] for each in mistakes]],
+        ],
         div(".buttons")[
             button(type="button", class_="close", autofocus=not back)["Close"],
             back

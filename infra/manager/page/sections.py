@@ -199,18 +199,19 @@ def numbers(view: TargetView) -> list[tuple[str, str]]:
         ("Errors", words.percent(view.errors)),
         ("In flight", words.number(view.inflight)),
     ]
-    bounds = [each for each in (view.min_instances, view.max_instances) if each is not None]
+    bounds = _bounds(view)
     if view.instances is not None or bounds:
         count = words.number(view.instances)
-        found.append(("Instances", f"{count} ({_bounds(view)})" if bounds else count))
+        found.append(("Instances", f"{count} ({bounds})" if bounds else count))
     return found
 
 
 def _bounds(view: TargetView) -> str:
-    low, high = words.number(view.min_instances), words.number(view.max_instances)
+    """The numbers of instances that the config allows; empty for any."""
+    low, high = words.number(view.min_instances or 0), words.number(view.max_instances)
     if view.max_instances is None:
-        return f"{low} or more"
-    return f"up to {high}" if view.min_instances is None else f"{low} to {high}"
+        return f"{low} or more" if view.min_instances else ""
+    return f"{low} to {high}"
 
 
 def routers(picture: Picture | None) -> Node:

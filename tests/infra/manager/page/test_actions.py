@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from infra.manager import bodies
-from infra.manager.errors import Conflict, ManagerError, NotFound, Unavailable
+from infra.manager.errors import BadRequest, Conflict, ManagerError, NotFound, Unavailable
 from infra.manager.jobs.model import Change, Job, State
 from infra.manager.page import dialogs, words
 from infra.manager.page.routes import routes
@@ -145,7 +145,7 @@ def test_a_wrong_form_is_told_in_the_dialog(
     """Nothing is asked of jobs and fleet."""
     answer = page.send(action, **fields)
     assert text in said(answer)
-    assert parse(answer.text).find("p", role="alert")
+    assert parse(answer.text).find("div", role="alert")
     assert page.jobs.submitted == page.fleet.calls == []
 
 
@@ -175,6 +175,18 @@ def test_what_was_refused_leads_back_to_its_form(
     assert ("force" not in stand) or "checked" in values["force"].attributes
     chosen = [one.attributes["value"] for one in form.find("option") if "selected" in one.attributes]
     assert chosen == ([fields["target"]] if fields.get("action") == "create" else [])
+
+
+def test_several_mistakes_are_a_list(page: Page) -> None:
+    """One is a sentence."""
+    mistakes = ["memoryMb: got 7; expected 128", "minInstances: got 1; expected 0"]
+    for count, shown in ((2, [f"{each}." for each in mistakes]), (1, [])):
+        what = "; ".join(mistakes[:count])
+        page.jobs.refuses = BadRequest(f"the config would not be valid: {what}", mistakes=mistakes[:count])
+        refused = parse(page.send("weight", target="aws/eu-west-1", weight="1").text)
+        said = "The config would not be valid" + (f": {what}." if count == 1 else ".")
+        assert [each.words for each in refused.find("p", class_="error")] == [said]
+        assert [each.words for each in refused.find("li")] == shown
 
 
 def test_what_another_try_cannot_mend_leads_nowhere(page: Page) -> None:
@@ -213,10 +225,10 @@ def test_a_plan_without_operations_can_still_be_confirmed() -> None:
     )
     tags = parse(str(fragment[dialogs.planned(job, {"action": "create", "target": "aws/a"})]))
     assert "Nothing would change." in tags.words
-    assert tags.find("p", role="alert") == []
+    assert tags.find(role="alert") == []
     failed = replace(job, state=State.FAILED, result="AWS has no such region")
     tags = parse(str(fragment[dialogs.planned(failed, {"action": "create", "target": "aws/a"})]))
-    assert tags.find("p", role="alert")[0].words == "AWS has no such region."
+    assert tags.find(role="alert")[0].words == "AWS has no such region."
     assert not [each for each in tags.find("form") if "hx-post" in each.attributes]
 
 

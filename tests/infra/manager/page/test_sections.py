@@ -62,7 +62,7 @@ def test_a_card_has_the_numbers_of_its_target() -> None:
         "In flight": "4",
         "Instances": "2 (0 to 20)",
     }
-    for low, high, said in ((1, None, "2 (1 or more)"), (None, 20, "2 (up to 20)"), (None, None, "2")):
+    for low, high, said in ((1, None, "2 (1 or more)"), (None, 20, "2 (0 to 20)"), (0, None, "2")):
         bounded = change(healthy(), "aws/eu-west-1", min_instances=low, max_instances=high)
         assert sections.numbers(bounded.targets[0])[-1] == ("Instances", said)
     bare = change(healthy(), "aws/eu-west-1", instances=None, min_instances=None, max_instances=None)
