@@ -8,6 +8,8 @@ Rules
 - The same holds for a redirect and, except that the agent may have executed, for a 2xx. But only where the
   deployment says that the agents send the field (`AgentTraits`): it knows, and a target that was listed by
   hand may be anything.
+- Any other 4xx without the field, where the field is known to be sent, is a rule of that cloud's front end:
+  Google's refuse a GET with a body, Azure's an encoded NUL. Another cloud may take the request.
 - It also holds for errors of the platform: a 503 of a function that is not running, a 502 of one that died
   (it may have executed). A 503 with Retry-After is a limit and is left as it is.
 - A request that a runtime answers itself, or that a front end may rewrite (which breaks the signature),
@@ -85,9 +87,9 @@ class ResponseKind(StrEnum):
 class Responder(StrEnum):
     """The component that sent a reply without the load header.
 
-    AGENT: nothing speaks against it. FRONTEND: before the agent. LIMIT: the cloud's limit for bodies, where
-    Lambda's is the lowest for binary data, or for heads, where Azure's is. UNKNOWN: another component, and
-    the agent may have executed.
+    AGENT: nothing speaks against it. FRONTEND: before the agent. LIMIT: a limit or a rule of the cloud. Of
+    bodies Lambda's is the lowest for binary data, of heads Azure's. UNKNOWN: another component, and the agent
+    may have executed.
     """
 
     AGENT = "agent"
@@ -214,7 +216,7 @@ def responder(status: int, *, identified: bool, later: bool = False) -> Responde
     the reply has a Retry-After."""
     if status in _DENIALS:
         return Responder.FRONTEND
-    if status in _LIMITS:
+    if status in _LIMITS or (identified and 400 <= status < 500 and status != 429):
         return Responder.LIMIT
     if identified and 300 <= status < 400:
         return Responder.FRONTEND

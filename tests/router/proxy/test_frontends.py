@@ -220,7 +220,9 @@ def test_the_status_names_the_source_of_a_reply_without_the_mark() -> None:
     for strict in (False, True):
         assert {responder(status, identified=strict) for status in (401, 403, 404)} == {Responder.FRONTEND}
         assert responder(413, identified=strict) is Responder.LIMIT
-        assert {responder(status, identified=strict) for status in (400, 405, 429)} == {Responder.AGENT}
+        refused = {responder(status, identified=strict) for status in (400, 405)}
+        assert refused == {Responder.LIMIT if strict else Responder.AGENT}
+        assert responder(429, identified=strict) is Responder.AGENT
         assert responder(503, identified=strict, later=True) is Responder.AGENT
         assert responder(503, identified=strict) is (Responder.FRONTEND if strict else Responder.AGENT)
         broken = {responder(status, identified=strict) for status in (500, 502, 504)}

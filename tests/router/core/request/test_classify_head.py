@@ -123,7 +123,10 @@ def test_an_unknown_outcome_changes_nothing(status: int) -> None:
         (200, False, False, Responder.AGENT),
         (500, True, False, Responder.UNKNOWN),
         (502, True, False, Responder.UNKNOWN),
-        (400, True, False, Responder.AGENT),
+        (400, True, False, Responder.LIMIT),
+        (405, True, False, Responder.LIMIT),
+        (400, False, False, Responder.AGENT),
+        (429, True, False, Responder.AGENT),
     ],
 )
 def test_the_sender_of_a_reply_without_the_load_header(
