@@ -77,15 +77,16 @@ class Protocol(H11Protocol):
         self._unread: asyncio.TimerHandle | None = None
         self._head: asyncio.TimerHandle | None = None
         self._idle_since: float | None = None
+        self._has_made_way = False
 
     async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or answer 503 when there are more connections than may be."""
-        if len(self.connections) <= self.most:
+        count = self._count()
+        if count <= self.most:
             await self._served(scope, receive, send)
             return
         busy = Unavailable(
-            f"The manager has {len(self.connections)} connections with a request in progress and serves "
-            f"{self.most}.",
+            f"The manager has {count} connections with a request in progress and serves {self.most}.",
             retry_after=BUSY_S,
         )
         reply = problem.response(busy, {"connection": "close"})
@@ -94,7 +95,7 @@ class Protocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
         self._head = self.loop.call_later(self.head_s, transport.abort)
-        if len(self.connections) > self.most:
+        if self._count() > self.most:
             self._make_way()
         self._idle_since = self.loop.time()
 
@@ -123,8 +124,15 @@ class Protocol(H11Protocol):
         ]
         if idle:
             _, oldest = min(idle, key=lambda found: found[0])
-            oldest._idle_since = None  # it is counted until the next turn of the event loop
+            oldest._idle_since, oldest._has_made_way = None, True
             oldest.transport.abort()
+
+    def _count(self) -> int:
+        """The connections, without those that have made way and end in the next turn of the event loop."""
+        found = len(self.connections)
+        if found <= self.most:
+            return found
+        return sum(not (isinstance(one, Protocol) and one._has_made_way) for one in self.connections)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP/1.1 with a problem document, as everything else."""

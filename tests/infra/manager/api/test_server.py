@@ -56,6 +56,13 @@ class Narrow(Protocol):
         super().connection_made(transport)
 
 
+class Lingering(Narrow):
+    """Is among the server's connections for longer than it lasts."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.loop.call_later(1, super().connection_lost, exc)
+
+
 def submit(one: Running) -> None:
     """Have a job that runs."""
     with session(one.url) as http:
@@ -195,6 +202,16 @@ def test_the_connection_that_is_idle_longest_makes_way(sent: bytes, tmp_path: Pa
         while b"data: " not in streamed:
             streamed += (got := streaming.recv(65_536))
             assert got, "the stream ended"
+
+
+def test_a_connection_that_made_way_is_not_counted(tmp_path: Path) -> None:
+    """The request of the one in its place is served in the same turn of the event loop."""
+    with running(tmp_path, Setup(tmp_path), Lingering) as one, contextlib.ExitStack() as held:
+        for _ in range(Narrow.most):
+            held.enter_context(one.connect())
+        for _ in range(2):
+            with session(one.url) as http:
+                assert http.get(f"{one.url}/health", timeout=20).status_code == 200
 
 
 def test_a_crowd_of_idle_connections_locks_no_client_out(tmp_path: Path) -> None:
