@@ -54,8 +54,9 @@ CHANCE: Final = 1 / 1000
 WINDOW: Final = 64
 # Outcomes of a class in which a moment shows: one failure of a dependency, or one after it.
 LATEST: Final = 16
-# A period ends with so many outcomes at one target, too, although the others have fewer than `WINDOW`.
-MOST: Final = 8 * WINDOW
+# A period ends with so many outcomes at one target, too, although the others have fewer than `WINDOW`: long
+# enough to prove three errors in ten at a target with eight tenths of the requests, and short.
+MOST: Final = 2 * WINDOW
 # Few enough that requests with a path each soon meet in one class; more than most agents have busy paths.
 CLASSES: Final = 8
 # Longer than the first ejections, so that a bad build is known when it returns from one.
