@@ -22,7 +22,7 @@ import socket
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, cast
@@ -53,6 +53,23 @@ MOST_CONNECTIONS: Final = 400
 BUSY_S: Final = 5
 
 
+@dataclass(slots=True)
+class Crowd:
+    """The connections of a server that have no request in progress, the one that is idle longest first.
+
+    leaving: how many others have been aborted and are not lost yet.
+    """
+
+    idle: dict[Protocol, None] = field(default_factory=dict["Protocol", None])
+    leaving: int = 0
+
+
+class Settings(Config):
+    """uvicorn's settings, which all connections of a server have in common."""
+
+    crowd: Crowd
+
+
 class Protocol(H11Protocol):
     """A connection that is aborted when its client neither reads nor sends, or when another needs its place.
 
@@ -76,8 +93,8 @@ class Protocol(H11Protocol):
         self.app = cast("Any", self._bounded)
         self._unread: asyncio.TimerHandle | None = None
         self._head: asyncio.TimerHandle | None = None
-        self._idle_since: float | None = None
-        self._has_made_way = False
+        self._crowd = cast("Settings", config).crowd
+        self._is_leaving = False
 
     async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or answer 503 when there are more connections than may be."""
@@ -95,44 +112,36 @@ class Protocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
         self._head = self.loop.call_later(self.head_s, transport.abort)
-        if self._count() > self.most:
-            self._make_way()
-        self._idle_since = self.loop.time()
+        if self._count() > self.most and self._crowd.idle:
+            next(iter(self._crowd.idle))._make_way()
+        self._crowd.idle[self] = None
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request
         if cycle is not None and not cycle.response_complete:
             self._end_head()
-            self._idle_since = None
+            self._crowd.idle.pop(self, None)
         elif self._head is None and not self.transport.is_closing():
             self._head = self.loop.call_later(self.head_s, self.transport.abort)
 
     def on_response_complete(self) -> None:
         self._end_head()
-        self._idle_since = self.loop.time()
         super().on_response_complete()
-        if not self.cycle.response_complete:  # the next request had arrived already
-            self._idle_since = None
-
-    def _make_way(self) -> None:
-        """Abort the connection that has been idle longest, if there is one."""
-        idle = [
-            (one._idle_since, one)
-            for one in self.connections
-            if isinstance(one, Protocol) and one._idle_since is not None
-        ]
-        if idle:
-            _, oldest = min(idle, key=lambda found: found[0])
-            oldest._idle_since, oldest._has_made_way = None, True
-            oldest.transport.abort()
+        is_idle = self.cycle.response_complete  # else the next request had arrived already
+        if is_idle and self in self.connections and not self._is_leaving:
+            self._crowd.idle[self] = None
 
     def _count(self) -> int:
         """The connections, without those that have made way and end in the next turn of the event loop."""
-        found = len(self.connections)
-        if found <= self.most:
-            return found
-        return sum(not (isinstance(one, Protocol) and one._has_made_way) for one in self.connections)
+        return len(self.connections) - self._crowd.leaving
+
+    def _make_way(self) -> None:
+        """End this connection in favour of a newer one."""
+        self._is_leaving = True
+        self._crowd.leaving += 1
+        del self._crowd.idle[self]
+        self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP/1.1 with a problem document, as everything else."""
@@ -158,6 +167,8 @@ class Protocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_head()
         self._end_unread()
+        self._crowd.idle.pop(self, None)
+        self._crowd.leaving -= self._is_leaving
         super().connection_lost(exc)
 
     def _end_head(self) -> None:
@@ -204,9 +215,9 @@ class Service:
     stopping: Callable[[], None]
 
 
-def config(app: ASGIApp) -> Config:
+def config(app: ASGIApp) -> Settings:
     """uvicorn's settings."""
-    return Config(
+    made = Settings(
         app,
         http=Protocol,
         ws="none",
@@ -217,6 +228,8 @@ def config(app: ASGIApp) -> Config:
         proxy_headers=False,
         timeout_graceful_shutdown=GRACE_S,
     )
+    made.crowd = Crowd()
+    return made
 
 
 def serve(layout: Layout, stack: str, port: int | None, build: Callable[[], Service]) -> None:
