@@ -3,8 +3,8 @@
 Rules
 - Hop-by-hop fields are never forwarded: those of RFC 9110, section 7.6.1, and the fields that `Connection`
   names.
-- The field with the caller's API key is not forwarded, and signature fields are never taken from a caller.
-- No field `x-skyfleet-…` of a caller reaches an agent. A name with an underscore counts as its spelling with
+- The field with the client's API key is not forwarded, and signature fields are never taken from a client.
+- No field `x-skyfleet-…` of a client reaches an agent. A name with an underscore counts as its spelling with
   a hyphen, since CGI and WSGI make the same variable of both (RFC 3875, section 4.1.18). For that reason
   nginx drops all names with underscores (`underscores_in_headers`); here the others pass.
 - Credentials that a platform's front end added stay on that platform, and so does what it or a client says of
@@ -156,7 +156,7 @@ def first(headers: Iterable[Header], name: bytes) -> bytes | None:
 def upstream(
     headers: Sequence[Header], drop: frozenset[bytes], known: Mapping[bytes, bytes] | None = None
 ) -> bytes:
-    """The caller's fields for an agent, as lines. drop: names of the fields that carried the caller's API
+    """The client's fields for an agent, as lines. drop: names of the fields that carried the client's API
     key. known: the fields by name."""
     banned = _not_upstream(drop)
     names = b"\n".join(known or dict(headers))
@@ -183,7 +183,7 @@ def _not_upstream(drop: frozenset[bytes]) -> frozenset[bytes]:
 
 
 def downstream(headers: Sequence[Header], status: int = 200, *, streamed: bool = False) -> list[Header]:
-    """The agent's fields for the caller.
+    """The agent's fields for the client.
 
     status: 204 has no length (RFC 9110, section 8.6); that of 304, or of a reply to HEAD, is that of the
     content which is not sent. streamed: an event stream has none, since an error event may be added to it."""
@@ -208,7 +208,7 @@ def takes_trailers(headers: Iterable[Header]) -> bool:
 
 
 def trailing(trailers: Sequence[Header]) -> list[Header]:
-    """The agent's fields behind its body, for the caller."""
+    """The agent's fields behind its body, for the client."""
     return [header for header in trailers if header[0] not in _NOT_TRAILING]
 
 
@@ -258,7 +258,7 @@ def check_request(method: str, target: bytes, headers: Sequence[Header]) -> None
 
 
 def request_id(headers: Iterable[Header]) -> bytes | None:
-    """The caller's own id of the request, if it is a short token."""
+    """The client's own id of the request, if it is a short token."""
     value = first(headers, b"x-request-id")
     if value and len(value) <= _MAX_REQUEST_ID and _TOKEN.issuperset(value):
         return value
