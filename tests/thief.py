@@ -11,7 +11,7 @@ from typing import Final, cast
 
 from skyfleet.asgi import Header
 from skyfleet.keys import Role, derive, derived_id
-from skyfleet.signing import Keys, sign
+from skyfleet.signing import Keys, Unauthorized, Verifier, sign
 
 ROLES: Final[tuple[Role, ...]] = ("agent", "checker")
 # A shorter text is no secret, and no receiver takes it for one (skyfleet.signing).
@@ -67,6 +67,23 @@ def forgeries(
                 keys = Keys({claim: secret.encode("utf-8", "surrogateescape")}, claim)
                 headers = sign(keys, "POST", path, b"", body, now=now, nonce=secrets.token_hex(16))
                 yield Forgery(claim, tuple(headers))
+
+
+def chosen(
+    verifier: Verifier, path: str, body: bytes, every: Sequence[tuple[Header, ...]], now: float
+) -> list[tuple[Header, ...]]:
+    """Of these requests those that the receiver's keys accept, and each tenth of the others.
+
+    A running receiver takes milliseconds for each, and its keys are all that it decides by."""
+
+    def opens(headers: tuple[Header, ...]) -> bool:
+        try:
+            verifier.check(headers, "POST", path, b"", body, now=now)
+        except Unauthorized:
+            return False
+        return True
+
+    return [one for number, one in enumerate(every) if number % 10 == 0 or opens(one)]
 
 
 def snapshot(checker: str, now: float) -> bytes:

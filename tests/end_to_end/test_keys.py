@@ -19,11 +19,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from skyfleet.keys import Roots, derived
-from skyfleet.signing import Keys
+from skyfleet.keys import CheckerKeys, Roots, derived
+from skyfleet.signing import Keys, Verifier
 from tests.end_to_end.fleet import Call, Fleet, Json, failures, steady
 from tests.end_to_end.ingress import Target, places, signed, statuses
-from tests.thief import forgeries, loot, snapshot
+from tests.thief import chosen, forgeries, loot, snapshot
 
 pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("fleet-2"), pytest.mark.timeout(600)]
 
@@ -215,25 +215,42 @@ def test_another_agent_takes_over_on_a_running_stack(rotations: Rotations) -> No
     assert rotations.daemons[0] == rotations.daemons[1]
 
 
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """The functions of the fleet after both rotations, and its root keys."""
+
+    agents: Mapping[str, Target]
+    routers: Mapping[str, Target]
+    roots: Mapping[str, str]
+
+
+@pytest.fixture(scope="module")
+def doors(fleet: Fleet, rotations: Rotations) -> Doors:
+    """What a thief may knock at."""
+    return Doors(places(fleet, "agents"), places(fleet, "routers"), fleet.roots())
+
+
 @pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
 def test_a_leaking_agent_is_refused_by_every_other_agent_by_routers_and_as_a_checker(
-    fleet: Fleet, leaking: Mapping[str, Json], cloud: str
+    doors: Doors, leaking: Mapping[str, Json], cloud: str
 ) -> None:
     """It signs with all that it finds, under the receiver's ids and those of every checker. Only its own door
     opens, which shows that the thief signs rightly."""
     found, now = loot(leaking[cloud]), time.time()
-    agents, routers, roots = places(fleet, "agents"), places(fleet, "routers"), [*fleet.roots()]
-    for name, agent in agents.items():
-        ids = [f"{root}:agent:{agent.place}" for root in roots]
+    roots = Roots.parse(json.dumps({**doors.roots}))
+    for name, agent in doors.agents.items():
+        ids = [f"{root}:agent:{agent.place}" for root in doors.roots]
         every = [one.headers for one in forgeries(found, ids, "/invoke", ASK, now)]
         assert len(every) > 50
-        assert statuses(agent.url, "/invoke", ASK, every) == ({200, 401} if name == cloud else {401})
-    router = routers[cloud]
-    for checker in routers.values():
+        sent = chosen(Verifier(roots.keys("agent", agent.place)), "/invoke", ASK, every, now)
+        assert statuses(agent.url, "/invoke", ASK, sent) == ({200, 401} if name == cloud else {401})
+    router = doors.routers[cloud]
+    for checker in doors.routers.values():
         body = snapshot(checker.place, now)
-        ids = [f"{root}:checker:{checker.place}" for root in roots]
+        ids = [f"{root}:checker:{checker.place}" for root in doors.roots]
         every = [one.headers for one in forgeries(found, ids, SNAPSHOTS, body, now)]
-        assert statuses(router.url, SNAPSHOTS, body, every) == {401}
+        sent = chosen(Verifier(CheckerKeys(roots)), SNAPSHOTS, body, every, now)
+        assert statuses(router.url, SNAPSHOTS, body, sent) == {401}
     own = leaking[cloud]["memory"]
     as_a_router = signed(Keys({k: v.encode() for k, v in own.items()}, next(iter(own))), ASK)
     assert statuses(router.url, "/invoke", ASK, [tuple(as_a_router)]) == {421}
@@ -241,12 +258,12 @@ def test_a_leaking_agent_is_refused_by_every_other_agent_by_routers_and_as_a_che
 
 @pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
 def test_a_running_agent_has_no_key_in_its_environment(
-    fleet: Fleet, rotations: Rotations, cloud: str
+    doors: Doors, rotations: Rotations, cloud: str
 ) -> None:
     """Neither in the process's nor in its request's; what the kernel keeps is at most its own, and on AWS not
     even that. No root is anywhere."""
     roots, said = rotations.roots, rotations.said[cloud]
-    own = {*derived(roots, "agent", places(fleet, "agents")[cloud].place).values()}
+    own = {*derived(roots, "agent", doors.agents[cloud].place).values()}
     assert not own & (loot(said["now"]) | loot(said["request"]))
     assert own == {*said["memory"].values()}
     assert bool(own & loot(said["start"])) is (cloud != "aws")
