@@ -1,9 +1,10 @@
-"""The questions of a preflight, put through the clouds' own providers: with the credential, region and
-project that the deployment will use, and answered by the emulator on its stacks.
+"""The questions of a preflight, put to the clouds' own Pulumi providers.
 
-The rule of this file: one question, one call of an SDK; what an answer means is decided in amazon.py,
-microsoft.py and google.py. A provider that does not even accept its configuration ends the deployment by
-itself, in its own words: no answer comes back for that.
+Rules
+- A provider has the credential, region and project of the deployment. On the emulator's stacks the emulator
+  answers.
+- One question is one call of an SDK. `infra.preflight.aws`, `azure` and `gcp` decide what an answer means.
+- A provider that does not accept its configuration ends the deployment by itself, in its own words.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def cloud_errors() -> Generator[None]:
 
 
 class Aws:
-    """An account, see amazon.Account."""
+    """An account (`infra.preflight.aws.Account`)."""
 
     def identity(self) -> tuple[str, str]:
         import pulumi_aws as aws
@@ -52,7 +53,7 @@ class Aws:
 
 
 class Azure:
-    """A subscription, see microsoft.Subscription."""
+    """A subscription (`infra.preflight.azure.Subscription`)."""
 
     def identity(self) -> tuple[str, str]:
         from pulumi_azure_native import authorization
@@ -75,7 +76,7 @@ class Azure:
 
 
 class Gcp:
-    """A project, see google.Project."""
+    """A project (`infra.preflight.gcp.Project`)."""
 
     def number(self, project: str) -> str:
         import pulumi_gcp as gcp
