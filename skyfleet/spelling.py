@@ -12,7 +12,9 @@ A signature covers this spelling, since an agent may get another one than its ro
 - Google: encoded characters that need no encoding arrive decoded.
 
 Rules
-- All is decoded until nothing is left to decode, so it does not matter how often it was encoded.
+- A path is decoded until nothing is left to decode, so it does not matter how often it was encoded.
+- A query is decoded once, except what separates its parts: `a=%26b` and `a=&b` are two requests, and no
+  platform makes one of the other. A `%` that encodes nothing counts as encoded.
 - A `\\` in a path is a `/`, and dot segments are removed (RFC 3986, section 5.2.4).
 - Nothing is routed by this spelling. An agent gets the target as its platform has it.
 """
@@ -25,6 +27,9 @@ from typing import Final
 _ENCODED: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 _HEX: Final = frozenset(b"0123456789ABCDEFabcdef")
 _PERCENT: Final = 0x25
+_ENCODED_OR_NOT: Final = re.compile(rb"%([0-9A-Fa-f]{2})?")
+# Of application/x-www-form-urlencoded, the fragment, and the encoding itself.
+_SEPARATORS: Final = frozenset(b"#%&+;=")
 
 
 def plain_path(path: str) -> str:
@@ -37,7 +42,12 @@ def plain_path(path: str) -> str:
 
 def plain_query(query: bytes) -> bytes:
     """The spelling of a query."""
-    return _decoded(query) if b"%" in query else query
+    return _ENCODED_OR_NOT.sub(_plain_octet, query) if b"%" in query else query
+
+
+def _plain_octet(found: re.Match[bytes]) -> bytes:
+    octet = int(found[1], 16) if found[1] else _PERCENT
+    return b"%%%02X" % octet if octet in _SEPARATORS else bytes((octet,))
 
 
 def _decoded(text: bytes) -> bytes:

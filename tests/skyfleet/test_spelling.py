@@ -49,9 +49,26 @@ def test_a_path_is_decoded_to_its_end_and_has_no_dot_segment(path: str, plain: s
     assert plain_path(path) == plain
 
 
-def test_a_query_keeps_its_order_and_its_dots() -> None:
-    """Only its encoding goes."""
-    assert plain_query(b"b=%27x%2527&a=/../c+d") == b"b='x'&a=/../c+d"
+@pytest.mark.parametrize(
+    ("query", "plain"),
+    [
+        (b"b=%27x%7E&a=/../c+d", b"b='x~&a=/../c+d"),
+        (b"a=%26b%3d%2B%23%3b", b"a=%26b%3D%2B%23%3B"),
+        (b"a=%2526&b=%", b"a=%2526&b=%25"),
+    ],
+)
+def test_a_query_keeps_its_order_its_dots_and_its_separators(query: bytes, plain: bytes) -> None:
+    """Only the encoding goes that platforms add or remove."""
+    assert plain_query(query) == plain == plain_query(plain)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(b"a=%26b", b"a=&b"), (b"a=%2541", b"a=%41"), (b"a=%2526", b"a=%26"), (b"a=%2B", b"a=+")],
+)
+def test_queries_that_mean_different_things_are_spelled_apart(one: bytes, other: bytes) -> None:
+    """A value never becomes a part of its query under the same signature."""
+    assert plain_query(one) != plain_query(other)
 
 
 @given(texts, st.integers(0, 3))
