@@ -51,7 +51,7 @@ _ERRORS: Final = {
     TransportError.RESET: AttemptError.RESET,
     TransportError.INVALID: AttemptError.INVALID,
 }
-# Read for each reply: a constant takes a third of the time of a member of an Enum.
+# Read for each reply. CPython 3.13 specializes the lookup of a constant, not that of a member of an Enum.
 _BUFFER, _STREAM = ResponseKind.BUFFER, ResponseKind.STREAM
 _FRONTEND, _UNKNOWN = ResponseKind.FRONTEND, ResponseKind.UNKNOWN
 _NEUTRAL, _COLD = Outcome.NEUTRAL, Outcome.COLD

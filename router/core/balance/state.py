@@ -51,7 +51,7 @@ _FAILED: Final = {
     Outcome.UNRESPONSIVE: True,
     Outcome.CLIENT_GAVE_UP: True,
 }
-# Read for each reply: a constant takes a third of the time of a member of an Enum.
+# Read for each reply. CPython 3.13 specializes the lookup of a constant, not that of a member of an Enum.
 _NEUTRAL, _SUCCESS, _HEALTHY = Outcome.NEUTRAL, Outcome.SUCCESS, Status.HEALTHY
 
 

@@ -98,7 +98,7 @@ class Responder(StrEnum):
     UNKNOWN = "unknown"
 
 
-# Of most replies: a constant takes a third of the time of a member of an Enum.
+# Of most replies. CPython 3.13 specializes the lookup of a constant, not that of a member of an Enum.
 _BUFFER, _PASS = ResponseKind.BUFFER, ResponseKind.PASS
 _COLD, _SUCCESS = Outcome.COLD, Outcome.SUCCESS
 
